@@ -1,0 +1,75 @@
+"""What can go wrong, and who can act on it.
+
+OpenManagerError
+├── StoreUnavailable   the operator: Redis is away, loading or read-only; `cause` is a short fixed name
+├── BackendUnavailable the operator: the remote Prometheus does not answer
+├── TargetDown         the owner of a scrape target
+├── BadSample          the sender of samples: a page or a body that cannot be read
+├── BadQuery           the asker: PromQL or arguments that cannot be evaluated
+│   ├── UnknownServer  … that name a server that is not there (carries the closest names)
+│   └── UnknownMetric  … that name a metric that is not there (carries the closest names)
+├── QueryTooExpensive  the asker: more samples, points or time than allowed
+└── BadSetting         the operator: a setting, rule or targets file that cannot be used
+"""
+
+from __future__ import annotations
+
+
+class OpenManagerError(Exception):
+    """Base of every error that this project raises on purpose."""
+
+
+class StoreUnavailable(OpenManagerError):
+    """The store cannot be read or written now. `cause` is a fixed short name, fit for a counter."""
+
+    def __init__(self, cause: str, message: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+class BackendUnavailable(OpenManagerError):
+    """The remote Prometheus-compatible server does not answer. `cause` as above."""
+
+    def __init__(self, cause: str, message: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+class TargetDown(OpenManagerError):
+    """A scrape target did not answer with metrics in time."""
+
+
+class BadSample(OpenManagerError):
+    """A body of samples cannot be read: the message names the line, field or byte."""
+
+
+class BadQuery(OpenManagerError):
+    """The question put to the data cannot be evaluated; the message names the thing and the way out."""
+
+
+class UnknownServer(BadQuery):
+    """A server that is not there. `closest` are names that are, best first."""
+
+    def __init__(self, name: str, closest: tuple[str, ...]) -> None:
+        hint = f"; closest: {', '.join(closest)}" if closest else ""
+        super().__init__(f"no server '{name}'{hint}")
+        self.name = name
+        self.closest = closest
+
+
+class UnknownMetric(BadQuery):
+    """A metric or concept that is not there. `closest` are names that are, best first."""
+
+    def __init__(self, name: str, closest: tuple[str, ...]) -> None:
+        hint = f"; did you mean {', '.join(repr(c) for c in closest)}?" if closest else ""
+        super().__init__(f"no metric named '{name}'{hint}")
+        self.name = name
+        self.closest = closest
+
+
+class QueryTooExpensive(OpenManagerError):
+    """The query would touch more samples or points, or take longer, than is allowed."""
+
+
+class BadSetting(OpenManagerError):
+    """A setting or a file of the operator cannot be used; the message names it and the way out."""
