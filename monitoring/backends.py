@@ -1,0 +1,124 @@
+"""Where PromQL is evaluated: over our own store, or over what this process remembers of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from monitoring.errors import BadQuery
+from monitoring.model import Labels, Matcher, Matrix, Selection, Series, Vector
+from monitoring.promql import Limits, Plan, Result, plan, run
+
+IN_THREAD = 50_000
+"""Samples above which an evaluation leaves the event loop (about 5 ms)."""
+
+
+class Samples(Protocol):
+    """What the local backend reads (a `SampleStore`)."""
+
+    async def select(self, selections: Sequence[Selection]) -> list[list[Series]]: ...
+    def remembered(self, selections: Sequence[Selection]) -> list[list[Series]]: ...
+    async def labels(
+        self, matchers: Sequence[Matcher] = (), start_ms: int | None = None, end_ms: int | None = None
+    ) -> list[Labels]: ...
+    def remembered_labels(self, matchers: Sequence[Matcher] = ()) -> list[Labels]: ...
+    @property
+    def catalog_version(self) -> int: ...
+
+
+class Backend(Protocol):
+    """PromQL in, values out. Raises BadQuery, QueryTooExpensive, StoreUnavailable, BackendUnavailable."""
+
+    source: str
+
+    async def evaluate(self, query: str, start: float, end: float, step: float) -> tuple[Result, float | None]:
+        """The result, and the time of the newest sample that took part (Unix seconds)."""
+        ...
+
+    async def instants(self, queries: Sequence[str], time: float) -> list[Vector]:
+        """The vectors of several queries at one time, read together."""
+        ...
+
+    async def range(self, query: str, start: float, end: float, step: float) -> Matrix: ...
+    async def labels(self) -> list[Labels]: ...
+    @property
+    def catalog_version(self) -> int: ...
+
+
+class LocalBackend:
+    """PromQL over our own samples. With `memory` it never leaves the process: the last good copy answers."""
+
+    def __init__(self, samples: Samples, *, memory: bool = False, limits: Limits | None = None) -> None:
+        self.source = "memory" if memory else "local"
+        self._samples = samples
+        self._memory = memory
+        self._limits = limits or Limits()
+
+    @property
+    def catalog_version(self) -> int:
+        """Grows when a series is first seen."""
+        return self._samples.catalog_version
+
+    async def labels(self) -> list[Labels]:
+        """The labels of every series."""
+        return self._samples.remembered_labels() if self._memory else await self._samples.labels()
+
+    async def evaluate(
+        self, query: str, start: float, end: float, step: float, *, lookback_s: float = 300.0
+    ) -> tuple[Result, float | None]:
+        """The result, and the time of the newest sample that took part (Unix seconds)."""
+        planned = plan(query, _ms(start), _ms(end), max(_ms(step), 1), lookback_ms=_ms(lookback_s))
+        data = await self._read(planned.selections)
+        return await self._run(planned, data), _newest(data)
+
+    async def instants(self, queries: Sequence[str], time: float) -> list[Vector]:
+        """One value per series at `time` for each query, in one read; a scalar comes as one value without labels."""
+        plans = [plan(query, _ms(time), _ms(time), 1) for query in queries]
+        data = await self._read([selection for planned in plans for selection in planned.selections])
+        vectors, done = [], 0
+        for query, planned in zip(queries, plans, strict=True):
+            mine = data[done : done + len(planned.selections)]
+            done += len(planned.selections)
+            vectors.append(self._vector(query, time, await self._run(planned, mine), _newest(mine)))
+        return vectors
+
+    def _vector(self, query: str, time: float, result: Result, newest: float | None) -> Vector:
+        if result.kind in ("matrix", "string"):
+            raise BadQuery(f"'{query}' gives a {result.kind}; an instant vector is needed here")
+        here = [k for k in range(len(result.labels)) if result.present[k, 0]]
+        return Vector(
+            query,
+            time,
+            tuple(result.labels[k] for k in here),
+            tuple(float(result.values[k, 0]) for k in here),
+            self.source,
+            None if newest is None else time - newest,
+        )
+
+    async def range(self, query: str, start: float, end: float, step: float) -> Matrix:
+        """Values at `start`, `start + step`, … up to `end`; NaN where there is none."""
+        result, newest = await self.evaluate(query, start, end, step)
+        values = np.where(result.present, result.values, np.nan)
+        age = None if newest is None else end - newest
+        return Matrix(query, start, end, step, tuple(result.labels), values, self.source, age)
+
+    async def _run(self, planned: Plan, data: Sequence[list[Series]]) -> Result:
+        if sum(len(series.values) for found in data for series in found) > IN_THREAD:
+            return await asyncio.to_thread(run, planned, data, self._limits)
+        return run(planned, data, self._limits)
+
+    async def _read(self, selections: Sequence[Selection]) -> list[list[Series]]:
+        reader: Callable[[Sequence[Selection]], list[list[Series]]] = self._samples.remembered
+        return reader(selections) if self._memory else await self._samples.select(selections)
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _newest(data: Sequence[list[Series]]) -> float | None:
+    newest = [int(series.times_ms[-1]) for found in data for series in found if len(series.times_ms)]
+    return max(newest) / 1000 if newest else None
