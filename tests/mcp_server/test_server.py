@@ -73,7 +73,7 @@ async def ask(question: str) -> dict[str, Any]:
 
 def served(answer: Reading | Exception | None = None) -> tuple[Client, Scripted]:
     double = Scripted(answer)
-    return Client(create_server(double, ask, "1.2.3", answers)), double  # type: ignore[arg-type]
+    return Client(create_server(double, ask, "1.2.3", answers)), double
 
 
 async def answers(answer_id: str) -> dict[str, Any] | None:
@@ -90,7 +90,7 @@ async def test_each_of_the_ten_tools_answers_with_its_facts_in_text_and_in_struc
             assert not result.is_error, result
             assert result.structured_content is not None
             assert len(result.content) == 1
-            text = result.content[0].text  # type: ignore[union-attr]
+            text = result.content[0].text
             assert "web-1" in text
             if name != "ask":
                 assert PROOF[0].query in text
@@ -114,7 +114,7 @@ async def test_a_text_holds_every_cell_with_gaps_shown_and_the_query_that_proves
     client, _ = served()
     async with client:
         result = await client.call_tool("fleet_summary")
-    assert result.content[0].text == (  # type: ignore[union-attr]
+    assert result.content[0].text == (
         "web-1 is highest.\n"
         "server | cpu\n"
         "web-1 | 91.25\n"
@@ -128,7 +128,7 @@ async def test_an_even_series_is_written_once_with_its_step() -> None:
     client, _ = served()
     async with client:
         result = await client.call_tool("query_metric", {"metric": "cpu", "window": "3m", "points": 3})
-    assert "web-0 from 2025-11-24T16:00:00Z every 60 s: 50 50.1429 50.2857" in result.content[0].text  # type: ignore[union-attr]
+    assert "web-0 from 2025-11-24T16:00:00Z every 60 s: 50 50.1429 50.2857" in result.content[0].text
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ async def test_arguments_that_do_not_fit_are_refused_with_the_way_out(
     async with client:
         result = await client.call_tool(tool, arguments)
     assert result.is_error
-    assert told in result.content[0].text  # type: ignore[union-attr]
+    assert told in result.content[0].text
     assert result.structured_content is not None
     assert result.structured_content["error"]["kind"] == "bad_query"
     assert double.asked == []
@@ -184,7 +184,7 @@ async def test_errors_teach_in_the_text_and_name_their_parts(
     async with client:
         result = await client.call_tool("get_server", {"server": "web-9"})
     assert result.is_error
-    assert result.content[0].text == text  # type: ignore[union-attr]
+    assert result.content[0].text == text
     assert result.structured_content == {"error": {**parts, "message": str(error)}}
 
 
@@ -193,14 +193,14 @@ async def test_a_defect_of_ours_is_an_error_without_its_inner_text() -> None:
     async with client:
         result = await client.call_tool("get_server", {"server": "web-1"})
     assert result.is_error
-    assert result.content[0].text == "Error executing tool get_server"  # type: ignore[union-attr]
+    assert result.content[0].text == "Error executing tool get_server"
 
 
 async def test_without_an_assistant_ask_says_what_to_use_instead() -> None:
-    async with Client(create_server(Scripted(), None, "1")) as client:  # type: ignore[arg-type]
+    async with Client(create_server(Scripted(), None, "1")) as client:
         result = await client.call_tool("ask", {"question": "hot?"})
     assert result.is_error
-    assert "use the other tools" in result.content[0].text  # type: ignore[union-attr]
+    assert "use the other tools" in result.content[0].text
 
 
 async def test_the_list_of_tools_costs_a_model_little_and_says_they_only_read() -> None:
@@ -229,7 +229,7 @@ async def test_a_default_answer_fits_the_small_budget_and_any_answer_the_large_o
     for result, room in ((small, 1500), (large, 8000)):
         assert result.structured_content is not None
         assert tokens(json.dumps(result.structured_content)) <= room
-        assert tokens(result.content[0].text) <= room  # type: ignore[union-attr]
+        assert tokens(result.content[0].text) <= room
         assert result.structured_content["truncated"] is True
         assert len(result.structured_content["series"]) == 20  # asked for again with fewer points, none left out
     assert [asked[5] for asked in double.asked] == [60, double.asked[1][5], 200, double.asked[3][5]]
@@ -242,7 +242,7 @@ async def test_a_program_gets_the_reading_whole() -> None:
         result = await client.call_tool(
             "query_metric",
             {"metric": "cpu", "servers": names, "window": "24h", "points": 200},
-            meta={"openmanager/whole": True},  # type: ignore[typeddict-unknown-key]
+            meta={"openmanager/whole": True},
         )
     assert result.structured_content is not None
     assert [len(one["points"]) for one in result.structured_content["series"]] == [200] * 20
@@ -259,7 +259,7 @@ async def test_rows_that_do_not_fit_are_cut_and_counted() -> None:
     assert body["truncated"] is True
     assert "next_cursor" not in body  # it would skip what was cut
     assert 0 < len(body["rows"]) < 2000
-    assert f"{len(body['rows'])} of 2000 shown" in result.content[0].text  # type: ignore[union-attr]
+    assert f"{len(body['rows'])} of 2000 shown" in result.content[0].text
     assert tokens(json.dumps(body)) <= 8000
 
 
@@ -268,9 +268,9 @@ async def test_resources_give_the_fleet_a_server_the_alerts_and_past_answers() -
     async with client:
         for uri in ("fleet://summary", "alerts://open", "server://web-1"):
             [content] = (await client.read_resource(uri)).contents
-            assert json.loads(content.text)["rows"] == [["web-1", 91.25], ["web-2", None]]  # type: ignore[union-attr]
+            assert json.loads(content.text)["rows"] == [["web-1", 91.25], ["web-2", None]]
         [content] = (await client.read_resource("answer://a1")).contents
-        assert json.loads(content.text) == {"id": "a1", "response": "web-1"}  # type: ignore[union-attr]
+        assert json.loads(content.text) == {"id": "a1", "response": "web-1"}
         with pytest.raises(MCPError, match="no answer 'b2'"):
             await client.read_resource("answer://b2")
         double.answer = UnknownServer("web-9", ("web-1",))
@@ -286,7 +286,7 @@ async def test_prompts_name_the_tools_and_names_are_completed() -> None:
             "incident_report",
         ]
         report = await client.get_prompt("incident_report", {"server": "web-1", "window": "6h"})
-        assert "find_anomalies(servers=['web-1'], window='6h')" in report.messages[0].content.text  # type: ignore[union-attr]
+        assert "find_anomalies(servers=['web-1'], window='6h')" in report.messages[0].content.text
         prompt = PromptReference(type="ref/prompt", name="incident_report")
         found = await client.complete(prompt, {"name": "server", "value": "web"})
         assert found.completion.values == ["web-1", "web-2"]
