@@ -1,0 +1,213 @@
+"""What is unusual, what changed and since when, why, what moved together, and when something is full."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from assistant.desk import Desk, cite, rows, series
+from assistant.kinds import state
+from assistant.kinds.history import arrays, bounds, lines, nothing_then
+from assistant.kinds.values import narrowed, targets
+from assistant.query import Draft, Query
+from assistant.wording import insight as words
+from engines.changepoint import Change, since
+from engines.correlation import correlate as together
+from engines.rootcause import Candidate, rank_causes
+from monitoring.windows import moment
+
+HOUR = 3600
+SOURCES = {"cpu": 1.3, "memory": 1.3, "disk": 1.3, "network_in": 0.9, "network_out": 0.8, "up": 2.0}
+"""How far a concept is a cause rather than a symptom; anything else counts 0.6."""
+
+
+async def forecast(query: Query, desk: Desk) -> Draft:
+    """When disks (or another concept) reach their limit, or the level at the asked time."""
+    name = query.concept or "disk"
+    concept = desk.concept(name)
+    promql = desk.expression(name, targets(query, desk))
+    if promql is None:
+        return state.not_reported([name], query, desk)
+    horizon = query.time.end if query.time and query.time.kind == "horizon" else None
+    end = horizon.timestamp() if horizon else desk.question.now + (30 * 24 * HOUR if query.servers else 7 * 24 * HOUR)
+    threshold = query.thresholds[0].value if query.thresholds else None
+    result = await desk.call(
+        "forecast_metric", metric=promql, horizon=f"{end - desk.question.now:.0f}", threshold=threshold or concept.scale
+    )
+    found = narrowed(rows(result), query.part)
+    if not found:
+        start = desk.question.now - HOUR
+        return await nothing_then(query, concept, promql, start, desk.question.now, desk)
+    hits = [row for row in found if row["at"] is not None and row["evidence"] in ("ok", "reached")]
+    asked_level = horizon is not None and concept.name != "disk"
+    text = words.forecast(concept, hits, found, end, query, desk, level=asked_level)
+    return Draft(text, evidence=cite(result), mentioned=_servers(hits or found[:1]))
+
+
+async def anomaly(query: Query, desk: Desk) -> Draft:
+    """What departs from its habit, of the fleet or of the asked servers."""
+    start, end = _recent(query, desk)
+    result = await _unusual(query, desk, start, end)
+    found = [row for row in rows(result) if not query.concepts or row["concept"] in query.concepts]
+    text = words.anomaly(found, (start, end), query, desk)
+    return Draft(text, evidence=cite(result), mentioned=_servers(found))
+
+
+async def changed(query: Query, desk: Desk) -> Draft:
+    """What changed in the asked time; with one server and concept (or an outage), since when."""
+    if query.servers and (query.concepts or query.status == "offline"):
+        return await since_when(query, desk)
+    start, end = _recent(query, desk)
+    result = await _unusual(query, desk, start, end)
+    text = words.changed(rows(result), (start, end), query, desk)
+    return Draft(text, evidence=cite(result), mentioned=_servers(rows(result)))
+
+
+async def since_when(query: Query, desk: Desk) -> Draft:
+    """The onset of the present level of a server's concept, or of its outage."""
+    server = query.servers[0]
+    if query.status == "offline" or query.concept == "up":
+        result = await desk.call("list_alerts", severity="critical", limit=100)
+        gone = [r for r in rows(result) if r["concept"] == "up" and r["server"] == server]
+        return Draft(words.down_since(server, gone, desk, query), evidence=cite(result), mentioned=(server,))
+    name = query.concept or "cpu"
+    concept = desk.concept(name)
+    promql = desk.expression(name, [server])
+    if promql is None:
+        return state.not_reported([name], query, desk)
+    now = desk.question.now
+    found = None
+    for hours in (3, 24):
+        result = await desk.ask(promql, window=f"{now - hours * HOUR:.0f}/{now:.0f}", points=180)
+        for one in narrowed(series(result), query.part):
+            times, values = arrays(one["points"])
+            found = since(times, values, scale=concept.scale) or found
+        if found:
+            break
+    if not series(result):
+        return await nothing_then(query, concept, promql, now - HOUR, now, desk)
+    text = words.since(server, concept, found, query, desk)
+    return Draft(text, evidence=cite(result), charts=[lines(concept, result, query)], mentioned=(server,))
+
+
+async def cause(query: Query, desk: Desk) -> Draft:
+    """What moved first and most among all servers around the symptom."""
+    now = desk.question.now
+    if query.time is None:
+        start, end = now - 2 * HOUR, now
+    elif query.time.kind == "moment":
+        start, end = query.time.start.timestamp() - HOUR, query.time.start.timestamp() + HOUR / 2
+    else:
+        start, end = bounds(query.time, desk)
+        start -= HOUR / 2
+    end = min(end, now)
+    result = await desk.call("find_anomalies", window=f"{start:.0f}/{end:.0f}", limit=100)
+    found = rows(result)
+    symptoms = [row for row in found if _is_symptom(row, query, desk)]
+    present = await _present(query, desk) if query.time is None else None
+    if not symptoms:
+        text = words.no_symptom(query, (start, end), present, desk)
+        return Draft(text, evidence=cite(result, *([present] if present else [])), mentioned=query.servers)
+    onset = min(moment(row["start"]) for row in symptoms)
+    others = [row for row in found if row not in symptoms]
+    ranked = rank_causes(onset, [_candidate(row) for row in others])
+    causes = [(c, next(r for r in others if (r["server"], r["concept"]) == (c.server, c.concept))) for c in ranked[:3]]
+    text = words.cause(symptoms, causes, onset, query, desk, present)
+    mentioned = _servers(symptoms[:3]) + tuple(c.server for c, _ in causes)
+    return Draft(text, evidence=cite(result, *([present] if present else [])), mentioned=mentioned)
+
+
+async def correlate(query: Query, desk: Desk) -> Draft:
+    """Whether two named series moved together, or what moved with one."""
+    server = query.servers[0] if query.servers else None
+    start, end = bounds(query.time, desk)
+    if len(query.concepts) > 1 or len(query.servers) > 1 or (query.group and server):
+        return await _pair(query, desk, start, end)
+    if server is None:
+        return Draft(words.which_server(query.language), "clarify")
+    name = query.concept or "cpu"
+    result = await desk.call("correlate", server=server, metric=name, window=f"{start:.0f}/{end:.0f}", limit=5)
+    text = words.moved_together(server, desk.concept(name), rows(result), query, desk)
+    return Draft(text, evidence=cite(result), mentioned=(server, *_servers(rows(result))))
+
+
+async def _pair(query: Query, desk: Desk, start: float, end: float) -> Draft:
+    sides = _sides(query, desk)
+    results, tracks = [], []
+    for _, promql in sides:
+        if promql is None:
+            return state.not_reported(list(query.concepts), query, desk)
+        result = await desk.ask(promql, window=f"{start:.0f}/{end:.0f}", points=200)
+        results.append(result)
+        tracks.append(arrays(series(result)[0]["points"]) if series(result) else None)
+    if tracks[0] is None or tracks[1] is None:
+        return Draft(words.nothing_to_compare(query.language), "no_data", evidence=cite(*results))
+    found = together(*tracks[0], *tracks[1], 900.0)
+    text = words.pair((sides[0][0], sides[1][0]), found, (start, end), query, desk)
+    charts = [
+        lines(desk.concept(query.concepts[min(k, len(query.concepts) - 1)]), r, query) for k, r in enumerate(results)
+    ]
+    return Draft(text, evidence=cite(*results), charts=charts, mentioned=query.servers)
+
+
+def _sides(query: Query, desk: Desk) -> list[tuple[str, str | None]]:
+    """The two series asked about, each with its name and PromQL. The group goes with the concept it reports."""
+    first, second = query.concepts[0], query.concepts[-1]
+    who: list[list[str]] = [[s] for s in query.servers]
+    if query.group:
+        who.insert(0, desk.inventory.of_type(query.group))
+    if len(who) == 1:
+        who *= 2
+    if len(who) > 1 and not desk.expression(first, who[0]) and desk.expression(first, who[1]):
+        who[0], who[1] = who[1], who[0]
+    names = [query.group if len(ids) > 1 and query.group else ids[0] for ids in who[:2]]
+    sides: list[tuple[str, str | None]] = []
+    for name, ids, concept in zip(names, who, (first, second), strict=False):
+        promql = desk.expression(concept, ids)
+        if promql and len(ids) > 1:
+            promql = f"avg({promql})"
+        elif promql and desk.concept(concept).part:
+            promql = f"max({promql})"
+        sides.append((f"{name} {desk.concept(concept).title[query.language]}", promql))
+    return sides
+
+
+async def _unusual(query: Query, desk: Desk, start: float, end: float) -> dict[str, Any]:
+    wanted = targets(query, desk)
+    chosen = wanted if wanted and len(wanted) <= 20 else None
+    return await desk.call("find_anomalies", window=f"{start:.0f}/{end:.0f}", servers=chosen, limit=50)
+
+
+def _recent(query: Query, desk: Desk) -> tuple[float, float]:
+    """The asked span; an hour where none was said, three hours where one server was named."""
+    if query.time is not None and query.time.kind == "span":
+        return bounds(query.time, desk)
+    now = desk.question.now
+    if query.time is not None and query.time.kind == "moment":
+        return query.time.start.timestamp() - HOUR / 2, min(query.time.start.timestamp() + HOUR, now)
+    return now - (3 if query.servers else 1) * HOUR, now
+
+
+async def _present(query: Query, desk: Desk) -> dict[str, Any] | None:
+    if not (query.servers and query.concepts):
+        return None
+    promql = desk.expression(query.concepts[0], list(query.servers))
+    return await desk.ask(promql) if promql else None
+
+
+def _is_symptom(row: dict[str, Any], query: Query, desk: Desk) -> bool:
+    if query.servers and row["server"] not in query.servers:
+        return False
+    if query.group and row["server"] not in desk.inventory.of_type(query.group):
+        return False
+    if not query.concepts:
+        return bool(query.servers or query.group)
+    return row["concept"] in query.concepts
+
+
+def _candidate(row: dict[str, Any]) -> Candidate:
+    change = Change(moment(row["start"]), row["expected"], row["value"], row["score"], "step", None)
+    return Candidate(row["server"], row["concept"], change, SOURCES.get(row["concept"], 0.6))
+
+
+def _servers(found: list[dict[str, Any]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(row["server"] for row in found if row["server"]))

@@ -1,0 +1,173 @@
+"""The state of every server at one time: its values, its status, and why. One pipelined read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from monitoring.backends import Backend
+from monitoring.catalog import Catalog
+from monitoring.expressions import expression
+from monitoring.inventory import Inventory, any_of
+from monitoring.model import Vector
+from monitoring.reading import Evidence
+
+Status = Literal["critical", "offline", "warning", "unknown", "healthy"]
+SEVERITY: tuple[Status, ...] = get_args(Status)
+"""Worst first."""
+
+CONCEPTS = (
+    "up",
+    "cpu",
+    "memory",
+    "disk",
+    "errors",
+    "latency",
+    "load",
+    "network_in",
+    "network_out",
+    "requests",
+    "uptime",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A value that reached a threshold. `part` is the mount where the concept has several."""
+
+    concept: str
+    value: float
+    threshold: float
+    level: Literal["warning", "critical"]
+    part: str | None = None
+
+
+@dataclass(slots=True)
+class ServerState:
+    """One server at the time of the reading. A concept that it does not report is absent from `values`."""
+
+    id: str
+    type: str
+    type_guessed: bool
+    simulated: bool
+    status: Status = "unknown"
+    reasons: tuple[Reason, ...] = ()
+    values: dict[str, float] = field(default_factory=dict)
+    parts: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Concept → part (mount) → value."""
+    worst_part: dict[str, str] = field(default_factory=dict)
+    last_seen: float | None = None
+    """Unix seconds of the last sample that said the server was up; None where it is not known to have been."""
+
+
+@dataclass(frozen=True, slots=True)
+class FleetState:
+    """All servers, worst first, and the queries that were run."""
+
+    time: float
+    servers: tuple[ServerState, ...]
+    evidence: Mapping[str, Evidence]
+    """Concept → the query that gave its values."""
+    source: str
+    age_s: float | None
+
+    def counts(self) -> dict[Status, int]:
+        """How many servers have each status."""
+        return {status: sum(server.status == status for server in self.servers) for status in SEVERITY}
+
+
+async def fleet_state(backend: Backend, catalog: Catalog, inventory: Inventory, at: float) -> FleetState:
+    """The state of all servers at `at` (Unix seconds)."""
+    queries = {name: query for name in CONCEPTS if (query := expression(catalog.concepts[name], inventory))}
+    vectors = dict(zip(queries, await backend.instants(list(queries.values()), at), strict=True))
+    servers = {s.id: ServerState(s.id, s.type, s.type_guessed, s.simulated) for s in inventory.servers.values()}
+    for name, vector in vectors.items():
+        _fill(name, vector, servers, inventory, catalog)
+    for state in servers.values():
+        _judge(state, catalog, at)
+    evidence = {name: proof(vector) for name, vector in vectors.items()}
+    if offline := [state for state in servers.values() if state.status == "offline"]:
+        evidence["last_seen"] = await _last_seen(backend, inventory, offline, at)
+    ages = [vector.age_s for vector in vectors.values() if vector.age_s is not None]
+    ordered = sorted(servers.values(), key=lambda s: (SEVERITY.index(s.status), -_excess(s), s.id))
+    return FleetState(at, tuple(ordered), evidence, backend.source, min(ages, default=None))
+
+
+def proof(vector: Vector) -> Evidence:
+    """The evidence that a vector stands for."""
+    return Evidence(vector.query, vector.time, source=vector.source, age_s=vector.age_s)
+
+
+def _fill(
+    name: str, vector: Vector, servers: Mapping[str, ServerState], inventory: Inventory, catalog: Catalog
+) -> None:
+    part_labels = {source.part for source in catalog.concepts[name].sources if source.part}
+    for labels, value in zip(vector.labels, vector.values, strict=True):
+        state = servers.get(inventory.server_of(labels) or "")
+        if state is None or value != value:
+            continue
+        if part := next((labels[label] for label in part_labels if labels.get(label)), None):
+            state.parts.setdefault(name, {}).setdefault(part, value)
+        if name not in state.values or (part or name == "up") and value > state.values[name]:
+            state.values[name] = value
+            if part:
+                state.worst_part[name] = part
+
+
+def _judge(state: ServerState, catalog: Catalog, at: float) -> None:
+    up = state.values.pop("up", None)
+    if up == 0 or not (state.values or up):
+        state.status = "offline"
+        state.values.clear()
+        state.parts.clear()
+        return
+    state.last_seen = at
+    state.reasons = tuple(sorted(_reasons(state, catalog), key=lambda r: (r.level, -r.value)))
+    levels = {reason.level for reason in state.reasons}
+    if "critical" in levels:
+        state.status = "critical"
+    elif "warning" in levels:
+        state.status = "warning"
+    elif state.values.keys() & {"cpu", "memory", "disk", "errors"}:
+        state.status = "healthy"
+
+
+def _reasons(state: ServerState, catalog: Catalog) -> list[Reason]:
+    found = []
+    for name, value in state.values.items():
+        for part, amount in state.parts.get(name, {None: value}).items():
+            if breach := catalog.concepts[name].breach(amount):
+                found.append(Reason(name, amount, breach[1], breach[0], part))
+    return found
+
+
+def _excess(state: ServerState) -> float:
+    return max((reason.value / reason.threshold for reason in state.reasons), default=0.0)
+
+
+async def _last_seen(backend: Backend, inventory: Inventory, offline: Sequence[ServerState], at: float) -> Evidence:
+    """Fills `last_seen` of servers that are gone, looking back one day."""
+    gone = {state.id: state for state in offline}
+    by_label: dict[str, list[str]] = {}
+    for (label, value), server in inventory.identities.items():
+        if server in gone and label in ("instance", "server_id", "host", "host_name"):
+            by_label.setdefault(label, []).append(value)
+    needs = {
+        "instance": "up == 1",
+        "server_id": "server_up == 1",
+        "host": "system_load1",
+        "host_name": "{__name__!=''}",
+    }
+    queries = []
+    for label, values in by_label.items():
+        metric, _, condition = needs[label].partition(" ")
+        if metric in inventory.metrics:
+            selector = f'{metric}{{{label}=~"{any_of(sorted(values))}"}} {condition}'.strip()
+            queries.append(f"max by ({label}) (max_over_time(timestamp({selector})[1d:1m]))")
+    query = " or ".join(queries) or "vector(0) > 1"
+    [vector] = await backend.instants([query], at)
+    for labels, value in zip(vector.labels, vector.values, strict=True):
+        if state := gone.get(inventory.server_of(labels) or ""):
+            state.last_seen = max(value, state.last_seen or 0)
+    return proof(vector)
