@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -14,27 +15,39 @@ ROOM = 8000
 
 Body = dict[str, Any]
 
-_WORD = re.compile(r"\d{1,3}|[^\W\d_]{1,6}|[^\w\s]{1,2}|_")
+_WORD = re.compile(r"\d{1,3}|[a-zA-Z]{1,6}|[^\W\da-zA-Z_]{1,2}|[^\w\s]{1,2}|_")
 
 
 def tokens(text: str) -> int:
-    """About how many tokens a model reads: numbers cost one for three digits, words one for six letters.
+    """About how many tokens a model reads: one for three digits, six Latin letters, two of another script.
 
-    >>> tokens("web-01 is at 91.25 %")
-    9
+    >>> tokens("web-01 is at 91.25 %"), tokens("서버")
+    (9, 1)
     """
     return len(_WORD.findall(text))
 
 
-def compact(body: Body) -> Body:
-    """The same facts in fewer tokens: figures of six digits; of further queries only what differs from the first."""
+def cost(value: Any) -> int:
+    """About how many tokens `value` takes as JSON."""
+    return tokens(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def compact(body: Body, room: int) -> Body:
+    """The same facts in fewer tokens: figures of six digits; of further queries only what differs from the first.
+
+    Further queries get a third of `room`; `evidence.left_out` counts those that do not fit there.
+    """
     short: Body = _rounded(body)
     evidence = short.get("evidence")
     if isinstance(evidence, dict) and "also" in evidence:
         first = evidence.items()
-        evidence["also"] = [
+        also = [
             {name: value for name, value in item.items() if (name, value) not in first} for item in evidence["also"]
         ]
+        spent = itertools.accumulate(cost(item) for item in also)
+        evidence["also"] = [item for item, so_far in zip(also, spent, strict=True) if so_far <= room / 3]
+        if left_out := len(also) - len(evidence["also"]):
+            evidence["left_out"] = left_out
     return short
 
 
@@ -66,39 +79,35 @@ def figure(value: float) -> float | int | None:
 
 def smaller(body: Body, room: int) -> dict[str, int]:
     """What to ask for instead so that the answer fits: fewer `points` of each series, or a lower `limit` of rows."""
-    spent = tokens(json.dumps(body, ensure_ascii=False, default=str))
+    spent = cost(body)
     if spent <= room:
         return {}
-    name = "series" if body.get("series") else "rows"
-    part = tokens(json.dumps(body.get(name) or [], ensure_ascii=False, default=str))
-    share = max(0.9 * room - (spent - part), 0) / max(part, 1)
-    if name == "series":
-        return {"points": max(int(share * max(len(one.get("points", ())) for one in body["series"])), 2)}
-    return {"limit": max(int(share * len(body.get("rows") or ())), 1)}
+    series, rows = body.get("series"), body.get("rows")
+    part = cost(series or rows or [])
+    share = max((0.9 * room - (spent - part)) / max(part, 1), 0)
+    if series:
+        return {"points": max(int(share * max(len(one["points"]) for one in series)), 2)}
+    return {"limit": max(int(share * len(rows or ())), 1)}
 
 
 def cut(body: Body, room: int) -> Body:
     """`body` with its heaviest lists shortened until it fits, `truncated` where that was needed."""
-    while tokens(json.dumps(body, ensure_ascii=False, default=str)) > room:
-        holder, name = _heaviest(body)
-        if not holder:
-            break
+    while cost(body) > room and (lists := _lists(body)):
+        holder, name = max(lists, key=lambda place: cost(place[0][place[1]]))
         holder[name] = holder[name][: len(holder[name]) // 2]
         body["truncated"] = True
         body.pop("next_cursor", None)  # it would skip what was cut
     return body
 
 
-def _heaviest(body: Body) -> tuple[Body, str]:
-    """Where the list stands that costs most; an empty holder where none is left."""
-    holders = [body, *(body[name] for name in ("details", "evidence") if isinstance(body.get(name), dict))]
-    lists = [
-        (len(json.dumps(value, default=str)), number, name)
-        for number, holder in enumerate(holders)
+def _lists(body: Body) -> list[tuple[Body, str]]:
+    """Where lists stand that may be shortened: in the body, its details, its evidence."""
+    evidence = body.get("evidence")
+    inner = [body.get("details"), *(evidence if isinstance(evidence, list) else [evidence])]
+    holders = [body, *(holder for holder in inner if isinstance(holder, dict))]
+    return [
+        (holder, name)
+        for holder in holders
         for name, value in holder.items()
-        if isinstance(value, list) and value and name != "columns"
+        if isinstance(value, list) and value and name != "columns" and not (holder is body and name == "evidence")
     ]
-    if not lists:
-        return {}, ""
-    _, number, name = max(lists)
-    return holders[number], name

@@ -63,7 +63,7 @@ async def _read(reading: Awaitable[Reading]) -> str:
         raise ResourceNotFoundError(str(error)) from error
     except (StoreUnavailable, BackendUnavailable) as error:
         raise ResourceError(f"{error} (cause: {error.cause})") from error
-    return json.dumps(cut(compact(body), ROOM), ensure_ascii=False, default=str)
+    return json.dumps(cut(compact(body, ROOM), ROOM), ensure_ascii=False, default=str)
 
 
 def add_completions(server: MCPServer[Any], queries: FleetQueries) -> None:

@@ -21,6 +21,8 @@ def as_text(body: Body) -> str:
     lines += _shown(body)
     evidence = body.get("evidence") or {}
     lines += [_evidence_line(item) for item in (evidence, *evidence.get("also", ())) if item.get("query")]
+    if "left_out" in evidence:
+        lines.append(f"and {evidence['left_out']} more queries; narrower tools show theirs")
     return "\n".join(line for line in lines if line)
 
 
@@ -72,15 +74,17 @@ def _series_line(one: Body) -> str:
     labels = " ".join(f'{name}="{_cell(value)}"' for name, value in (one.get("labels") or {}).items())
     head = " ".join(part for part in (_cell(one.get("server") or ""), labels) if part)
     points = one.get("points") or []
-    if len(points) < 2:
-        return f"{head}: " + " ".join(f"{rfc3339(t)} {_cell(v)}" for t, v in points)
-    step = min(b[0] - a[0] for a, b in itertools.pairwise(points))
-    places = [(t - points[0][0]) / step if step > 0 else 0.5 for t, _ in points]
-    if not all(place.is_integer() for place in places) or places[-1] > 2 * len(points):
-        return f"{head}: " + ", ".join(f"{rfc3339(t)} {_cell(v)}" for t, v in points)
-    values = dict(zip(map(int, places), (_cell(v) for _, v in points), strict=True))
-    written = " ".join(values.get(place, "–") for place in range(int(places[-1]) + 1))
-    return f"{head} from {rfc3339(points[0][0])} every {_cell(step)} s: {written}"
+    if not points:
+        return f"{head}: no values"
+    start = points[0][0]
+    after = [t - start for t, _ in points]
+    step = min((b - a for a, b in itertools.pairwise(after)), default=0)
+    if step > 0 and all(t % step == 0 for t in after) and after[-1] <= 2 * step * len(points):
+        values = {t // step: _cell(v) for t, (_, v) in zip(after, points, strict=True)}
+        written = " ".join(values.get(place, "–") for place in range(int(after[-1] // step) + 1))
+        return f"{head} from {rfc3339(start)} every {_cell(step)} s: {written}"
+    written = ", ".join(f"+{_cell(t)} {_cell(v)}" for t, (_, v) in zip(after, points, strict=True))
+    return f"{head} from {rfc3339(start)}, seconds after it and value: {written}"
 
 
 def _evidence_line(item: Body) -> str:

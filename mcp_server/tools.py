@@ -65,11 +65,11 @@ class FleetTool(Tool):
             if whole(context):
                 return _whole(found)
             room = ROOM if SIZES & arguments.keys() else DEFAULT_ROOM
-            body = compact(_body(found))
+            body = compact(_body(found), room)
             asked = {name: int(arguments.get(name, known[name].default)) for name in SIZES & known.keys()}
             fewer = {name: n for name, n in smaller(body, room).items() if n < asked.get(name, 0)}
             if fewer:  # asked for again rather than cut, so that query and cursor fit what is shown
-                body = compact(_body(await super().run(arguments | fewer, context))) | {"truncated": True}
+                body = compact(_body(await super().run(arguments | fewer, context)), room) | {"truncated": True}
             return _small(cut(body, room))
         except ToolError as error:
             return refusal(_told(self.name, error))

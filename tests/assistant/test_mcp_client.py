@@ -16,9 +16,9 @@ from assistant.mcp_client import ToolClient, ToolFailed
 from monitoring.errors import BadQuery, QueryTooExpensive, UnknownMetric, UnknownServer
 
 
-def scripted() -> MCPServer[Any]:
+def scripted(lifespan: Any = None) -> MCPServer[Any]:
     """A server whose tools do what real ones only do on a bad day."""
-    server: MCPServer[Any] = MCPServer("scripted", log_level="WARNING")
+    server: MCPServer[Any] = MCPServer("scripted", log_level="WARNING", lifespan=lifespan)
 
     @server.tool(structured_output=False)
     async def echo(value: int) -> CallToolResult:
@@ -99,6 +99,32 @@ async def test_a_lost_session_is_named_and_opened_again() -> None:
         resume.set()
         await reached(lambda: client.sessions == 2)
         assert await client.call("echo", {"value": 3}) == {"value": 3}
+
+
+async def test_a_server_that_dies_inside_takes_only_its_session_along() -> None:
+    die = asyncio.Event()
+
+    async def background() -> None:
+        await die.wait()
+        die.clear()
+        raise OSError("the server's own task died")
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: object) -> AsyncIterator[None]:
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(background())
+            yield
+            task.cancel()
+
+    async with running(ToolClient(scripted(lifespan), pause=no_pause)) as client:
+        waiting = asyncio.create_task(client.call("hang"))
+        await client.call("echo", {"value": 1})
+        die.set()
+        with pytest.raises(ToolFailed) as failed:
+            await waiting
+        assert failed.value.cause == "crashed"
+        await reached(lambda: client.sessions == 2)
+        assert await client.call("echo", {"value": 2}) == {"value": 2}
 
 
 async def test_a_server_that_cannot_be_reached_fails_calls_at_once_and_is_tried_with_growing_pauses() -> None:

@@ -293,3 +293,26 @@ async def test_prompts_name_the_tools_and_names_are_completed() -> None:
         template = ResourceTemplateReference(type="ref/resource", uri="server://{id}")
         found = await client.complete(template, {"name": "id", "value": "b-1"})
         assert found.completion.values == ["db-1", "web-1"]
+
+
+async def test_many_long_queries_leave_room_for_the_facts() -> None:
+    long = " or ".join(f'avg by (instance) (some_exporter_{i}_metric{{instance=~"a|b"}})' for i in range(10))
+    proofs = (*PROOF, *(Evidence(f"{long} > {i}", NOW, age_s=3.0) for i in range(12)))
+    rows = tuple((f"web-{i}", "web", i / 3) for i in range(20))
+    client, _ = served(Reading("Twenty.", proofs, ("server", "type", "cpu"), rows, total=20))
+    async with client:
+        result = await client.call_tool("list_servers")
+    body = result.structured_content
+    assert len(body["rows"]) == 20
+    assert len(body["evidence"]["also"]) + body["evidence"]["left_out"] == 12
+    assert all(item.keys() == {"query"} for item in body["evidence"]["also"])
+    assert tokens(result.content[0].text) <= 1500
+
+
+async def test_uneven_points_and_hostile_labels_stay_one_line_a_series() -> None:
+    series = ({"server": "web-1", "labels": {"path": "/a\nb"}, "points": [[NOW, 1.0], [NOW + 7, None], [NOW + 61, 2]]},)
+    client, _ = served(Reading("s", PROOF, series=series, total=1))
+    async with client:
+        result = await client.call_tool("find_anomalies")
+    line = 'web-1 path="/a b" from 2025-11-24T16:00:00Z, seconds after it and value: +0 1, +7 –, +61 2'
+    assert line in result.content[0].text.splitlines()

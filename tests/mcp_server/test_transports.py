@@ -58,7 +58,7 @@ async def listening(server: MCPServer[Any]) -> AsyncIterator[str]:
 
     app = Starlette(routes=[Route("/mcp", endpoint.app)], lifespan=lifespan)
     http = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none"))
-    with socket.socket() as door:
+    with socket.socket(proto=socket.IPPROTO_TCP) as door:  # with proto 0 asyncio leaves Nagle on: 44 ms a call
         door.bind(("127.0.0.1", 0))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(http.serve(sockets=[door]))
