@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.baseline import DAY_S, Baseline, Floats, present
+from engines.baseline import DAY_S, Baseline, Floats, present, rolling_median
 
 MIN_HISTORY_S = 2 * 3600.0
 SETTLED_S = 6 * 3600.0
@@ -73,7 +73,7 @@ def _collapse_line(past: Floats, values: Floats, times: Floats) -> Floats:
         return np.full(len(times), np.nan)
     ratios = Baseline.fit(past, np.log(values))
     low, _ = ratios.band(times, floor=float(np.log(FOLD)))
-    return np.asarray(np.exp(low), dtype=np.float64)
+    return np.minimum(np.exp(low), np.min(rolling_median(values, 5)))
 
 
 def _stretches(times: Floats, values: Floats, band: Floats, window_start: float) -> list[Anomaly]:

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.baseline import DAY_S, Floats, jitter, present, rolling_median, spread
+from engines.baseline import DAY_S, MAD_TO_SIGMA, Floats, jitter, present, rolling_median, spread
 from engines.trend import blocks
 
 WIDTHS = (5, 15, 45)
@@ -24,9 +24,13 @@ ABRUPT = 0.6
 """The part of a step that must happen within three samples; slower ones are ramps."""
 RETURN = 0.65
 """The part of a step that an opposite one must undo to end it."""
+BURSTS = 0.35
+"""How much of the plain deviation between samples counts as noise, for series that are still but for bursts"""
 SPIKE_SAMPLES = 10
 HABIT_S = 1200.0
 """How far apart in the day two changes still count as the same habit"""
+OFTEN = 4
+"""So many changes of like size that came and went are no news."""
 RAMP_BLOCKS = 64
 RAMP_FIT = 0.85
 """The part of the movement that a ramp must explain"""
@@ -52,21 +56,24 @@ def changes(
 ) -> list[Change]:
     """All changes of level, earliest first. `min_shift` (in the series' unit) is the smallest one worth telling.
 
-    `scale` is the unit's full range, such as 100 for percent; without one, the median level is the measure.
+    `scale` is the unit's full range, such as 100 for percent; without one, the highest usual level is the measure.
     """
     times, values = present(times, values)
     if len(values) < 2 * WIDTHS[0]:
         return []
-    whole = scale or float(np.median(np.abs(values)))
+    whole = scale or float(np.quantile(np.abs(values), 0.95)) or float(np.max(np.abs(values)))
+    if whole == 0:
+        return []
     smallest = min_shift if min_shift is not None else MATERIAL * whole
-    noise = max(jitter(values), 1e-3 * whole, 1e-12)
+    noise = max(jitter(values), float(np.std(np.diff(values))) * BURSTS, 1e-3 * whole)
     steps = _steps(times, values, noise, smallest)
-    steps_told = _lasting(times, values, steps, noise)
+    steps_told = _lasting(times, values, steps, noise, smallest)
     ramps = [
         ramp for ramp in _ramps(times, values, noise, smallest) if not any(_explains(step, ramp) for step in steps_told)
     ]
     steps_told = [step for step in steps_told if not any(_is_detail(step, ramp) for ramp in ramps)]
-    found = steps_told + ramps + _spikes(times, values, noise, smallest)
+    passing = [step for step in steps_told if step.end is not None] + _spikes(times, values, noise, smallest)
+    found = [step for step in steps_told if step.end is None] + ramps + _rare(passing)
     return sorted(found, key=lambda change: change.time)
 
 
@@ -83,7 +90,7 @@ def since(
 
 def _shifts(values: Floats, width: int) -> Floats:
     """Median of `width` samples from each sample on, less that of the `width` before it; 0 at the ends."""
-    medians = np.median(np.lib.stride_tricks.sliding_window_view(values, width), axis=-1)
+    medians = rolling_median(values, width)[width // 2 : len(values) - width // 2]
     shift = np.zeros(len(values))
     shift[width : len(values) - width + 1] = medians[width:] - medians[:-width]
     return shift
@@ -91,21 +98,30 @@ def _shifts(values: Floats, width: int) -> Floats:
 
 def _steps(times: Floats, values: Floats, noise: float, smallest: float) -> list[int]:
     """The first samples of new levels in time order, found at several widths, one per neighbourhood."""
+    unrest = _unrest(values, noise)
     candidates: list[tuple[float, int, int]] = []
     for width in WIDTHS:
-        if len(values) < 2 * width:
+        if len(values) < 6 * width and width > WIDTHS[0]:
             break
         shift = _shifts(values, width)
         strength = np.abs(shift)
-        usual = max(noise * np.sqrt(np.pi / width), spread(shift) if len(values) >= 12 * width else 0.0)
-        peak = (strength >= max(smallest, SIGMAS * usual)) & (strength >= _rolling_max(strength, width))
+        usual = max(noise * np.sqrt(np.pi / width), spread(shift) if len(values) >= 6 * width else 0.0) * unrest
+        peak = (strength >= np.maximum(smallest, SIGMAS * usual)) & (strength >= _rolling_max(strength, width))
         rows = [int(row) for row in np.flatnonzero(peak) if not _is_habit(times, shift, int(row))]
-        candidates += [(float(strength[row] / usual), _onset(values, row, width), width) for row in rows]
+        candidates += [(float(strength[row] / usual[row]), _onset(values, row, width), width) for row in rows]
     taken: list[int] = []
     for _, at, width in sorted(candidates, reverse=True):
         if all(abs(at - other) > width for other in taken) and _is_abrupt(values, at, width):
             taken.append(at)
     return sorted(taken)
+
+
+def _unrest(values: Floats, noise: float) -> Floats:
+    """How many times the usual noise each sample's surroundings have; at least 1."""
+    rows = np.arange(1.0, len(values))
+    middles, medians = blocks(rows, np.abs(np.diff(values)), max(len(values) // 60, 1))
+    local = np.interp(np.arange(len(values)), middles, medians) * MAD_TO_SIGMA / np.sqrt(2.0)
+    return np.asarray(np.maximum(local / noise, 1.0), dtype=np.float64)
 
 
 def _is_habit(times: Floats, shift: Floats, row: int) -> bool:
@@ -135,7 +151,7 @@ def _is_abrupt(values: Floats, at: int, width: int) -> bool:
     return bool(near * np.sign(wide) >= ABRUPT * abs(wide))
 
 
-def _lasting(times: Floats, values: Floats, steps: list[int], noise: float) -> list[Change]:
+def _lasting(times: Floats, values: Floats, steps: list[int], noise: float, smallest: float) -> list[Change]:
     """The steps as changes; a step that undoes an earlier one ends it and is not told by itself."""
     edges = [0, *steps, len(values)]
     levels = [
@@ -145,9 +161,9 @@ def _lasting(times: Floats, values: Floats, steps: list[int], noise: float) -> l
     found: list[Change] = []
     undone: set[int] = set()
     for k, (at, (before, after)) in enumerate(zip(steps, levels, strict=True)):
-        if k in undone:
-            continue
         size = after - before
+        if k in undone or abs(size) <= smallest / 2:
+            continue
         back = next((j for j in range(k + 1, len(steps)) if _undoes(levels[j], size) and j not in undone), None)
         undone |= {back} if back is not None else set()
         last = len(values) if back is None else steps[back]
@@ -158,15 +174,15 @@ def _lasting(times: Floats, values: Floats, steps: list[int], noise: float) -> l
 
 
 def _undoes(levels: tuple[float, float], size: float) -> bool:
-    back = (levels[0] - levels[1]) / size
-    return RETURN <= back <= 1 / RETURN
+    """True where a step between these levels takes back a change of this size."""
+    return RETURN <= (levels[0] - levels[1]) / size <= 1 / RETURN
 
 
 def _spikes(times: Floats, values: Floats, noise: float, smallest: float) -> list[Change]:
     """Excursions too short for a step to be seen: at most four samples."""
     usual = rolling_median(values, 2 * SPIKE_SAMPLES + 1)
     out = values - usual
-    rows = np.flatnonzero(np.abs(out) > max(2 * smallest, 2 * SIGMAS * noise))
+    rows = np.flatnonzero(np.abs(out) > np.maximum(2 * smallest, 2 * SIGMAS * noise * _unrest(values, noise)))
     found = []
     for run in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):
         if 0 < len(run) < WIDTHS[0] and run[-1] < len(values) - 1 and not _is_habit(times, out, int(run[0])):
@@ -176,29 +192,50 @@ def _spikes(times: Floats, values: Floats, noise: float, smallest: float) -> lis
     return found
 
 
+def _rare(passing: list[Change]) -> list[Change]:
+    """The changes that came and went, without those that came so often that the series is like that."""
+    sizes = np.array([change.size for change in passing])
+    return [one for one in passing if np.count_nonzero(sizes / one.size >= ABRUPT) < OFTEN]
+
+
 def _ramps(times: Floats, values: Floats, noise: float, smallest: float) -> list[Change]:
     """Slow changes to a level that still holds, sought in the whole history, its last quarter and its last sixteenth.
 
-    With 30 hours or more, only what differs from the day before counts, so that a daily wave is no ramp.
+    With 30 hours or more, only what differs from the day before counts, so that a daily wave is no ramp; with less,
+    only ramps of up to two hours or a third of the history, which a wave rarely looks like.
     """
+    longest = max((times[-1] - times[0]) / 3, 7200.0)
     past = values
     if times[-1] - times[0] >= 1.25 * DAY_S:
         today = times >= times[0] + DAY_S
         yesterday = np.interp(times[today] - DAY_S, times, rolling_median(values, 15))
         times, past, values = times[today], values[today], values[today] - yesterday
+        longest = np.inf
     found: list[Change] = []
     for part in (1, 4, 16):
         recent = times >= times[-1] - (times[-1] - times[0]) / part
-        ramp = _ramp(times[recent], values[recent], past[recent], noise, smallest)
-        if ramp is not None and not any(_explains(other, ramp) for other in found):
+        ramp = _ramp(times[recent], values[recent], past[recent], longest, noise, smallest)
+        if ramp is None or (longest < np.inf and not _is_new(times[recent], values[recent], ramp)):
+            continue
+        if not any(_explains(other, ramp) for other in found):
             found.append(ramp)
     return found
 
 
-def _ramp(times: Floats, values: Floats, raw: Floats, noise: float, smallest: float) -> Change | None:
+def _is_new(times: Floats, values: Floats, ramp: Change) -> bool:
+    """True where a ramp leads well beyond what came before it, out of a stretch that was flat for a while."""
+    earlier = times < ramp.time
+    if not np.any(earlier) or ramp.time - times[0] < (times[-1] - ramp.time) / 4:
+        return False
+    side = 1.0 if ramp.after > ramp.before else -1.0
+    highest = float(np.max(side * rolling_median(values[earlier], 5)))
+    return side * ramp.after - highest >= abs(ramp.after - ramp.before) / 3
+
+
+def _ramp(times: Floats, values: Floats, raw: Floats, longest: float, noise: float, smallest: float) -> Change | None:
     """The one slope between two flat stretches that explains this window, if one does."""
     coarse = _clip(times, values)
-    if coarse is None:
+    if coarse is None or coarse[1] - coarse[0] > longest:
         return None
     first, last = coarse
     near = (times >= first - (last - first)) & (times <= last + (last - first) / 4)

@@ -141,7 +141,7 @@ def _reach(gap: float, growth: _Growth, rate: float, now: float) -> float | None
 
 
 def level_at(times: Floats, values: Floats, when: float) -> Level:
-    """The value to expect at `when`: the habit of that hour with today's offset fading, or a line, whichever erred less.
+    """The value to expect at `when`: the hour's habit with today's offset fading, or a line, whichever erred less.
 
     Both are tried on the last part of the history, as far ahead as `when` lies; what they missed by is the interval.
     """
