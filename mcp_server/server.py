@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
+from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from mcp_server.prompts import add_prompts
@@ -47,6 +48,21 @@ def create_server(
     return server
 
 
+def http_app(server: MCPServer[Any], allowed_hosts: Sequence[str] = ()) -> Starlette:
+    """Streamable HTTP at /mcp as an application of its own, with its lifespan.
+
+    Only loopback names and `allowed_hosts` ("name" or "name:*") are answered, against DNS rebinding: another Host
+    gets 421, another Origin 403. Stateless: any worker answers any request. Bind with `IPPROTO_TCP` or let uvicorn
+    bind: on a socket of protocol 0 asyncio leaves Nagle's algorithm on, which costs 44 ms a call.
+    """
+    hosts = [*(f"{host}:*" for host in LOOPBACK), *LOOPBACK, *allowed_hosts]
+    security = TransportSecuritySettings(
+        allowed_hosts=hosts,
+        allowed_origins=[f"{scheme}://{host}" for host in hosts for scheme in ("http", "https")],
+    )
+    return server.streamable_http_app(stateless_http=True, transport_security=security)
+
+
 class HttpEndpoint(NamedTuple):
     """`app` answers at whatever path it is routed to; `lifespan()` must be open while it does, and opens once."""
 
@@ -55,17 +71,11 @@ class HttpEndpoint(NamedTuple):
 
 
 def http_endpoint(server: MCPServer[Any], allowed_hosts: Sequence[str] = ()) -> HttpEndpoint:
-    """Streamable HTTP for the application around: `Route("/mcp", endpoint.app)`, and `lifespan` within its own.
+    """The same within another application: `Route("/mcp", endpoint.app)`, and `lifespan` within its own.
 
-    Only loopback names and `allowed_hosts` ("name" or "name:*") are answered, against DNS rebinding: another Host
-    gets 421, another Origin 403. Stateless: any worker answers any request.
+    A mounted application's own lifespan never runs, and `Mount("/mcp")` would redirect /mcp to /mcp/.
     """
-    hosts = [*(f"{host}:*" for host in LOOPBACK), *LOOPBACK, *allowed_hosts]
-    security = TransportSecuritySettings(
-        allowed_hosts=hosts,
-        allowed_origins=[f"{scheme}://{host}" for host in hosts for scheme in ("http", "https")],
-    )
-    server.streamable_http_app(stateless_http=True, transport_security=security)
+    http_app(server, allowed_hosts)  # makes the session manager
     return HttpEndpoint(server.session_manager.asgi_app, server.session_manager.run)
 
 
