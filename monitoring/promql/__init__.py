@@ -1,1 +1,6 @@
+"""PromQL with Prometheus 3 semantics, evaluated on numpy: `plan` a query, read `Plan.selections`, `run` it."""
 
+from monitoring.promql.query import Plan, plan, run
+from monitoring.promql.values import Limits, Result
+
+__all__ = ["Limits", "Plan", "Result", "plan", "run"]

@@ -1,4 +1,4 @@
-"""Which series a selector means: label matchers, compiled once, in Go's regular expressions and anchored at both ends."""
+"""Which series a selector means: label matchers compiled once, in Go's regular expressions, anchored at both ends."""
 
 from __future__ import annotations
 

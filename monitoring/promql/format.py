@@ -1,0 +1,50 @@
+"""Numbers as Go writes them, in results and in labels made from values."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+
+
+def plain(value: float) -> str:
+    """Shortest text that reads back the same, never with an exponent (Go's `'f', -1`).
+
+    >>> plain(1e21), plain(0.1), plain(-0.0), plain(math.inf)
+    ('1000000000000000000000', '0.1', '-0', '+Inf')
+    """
+    text = repr(value)
+    if text.endswith(".0"):
+        return text[:-2]
+    if "e" in text:
+        return format(Decimal(text), "f")
+    return text if text[-1] not in "fn" else _special(value)
+
+
+def sample(value: float) -> str:
+    """A sample's value in the HTTP API: an exponent only below 1e-6 and from 1e21.
+
+    >>> sample(1e20), sample(1e21), sample(2.5e-7), sample(math.nan)
+    ('100000000000000000000', '1e+21', '2.5e-07', 'NaN')
+    """
+    text = repr(value)
+    if text.endswith(".0"):
+        return text[:-2]
+    if "e" not in text:
+        return text if text[-1] not in "fn" else _special(value)
+    return format(Decimal(text), "f") if 1e-6 <= abs(value) < 1e21 else text
+
+
+def _special(value: float) -> str:
+    if math.isnan(value):
+        return "NaN"
+    return "+Inf" if value > 0 else "-Inf"
+
+
+def parse_number(text: str) -> float | None:
+    """The number that Go's ParseFloat reads, None where it reads none."""
+    if not text or text != text.strip() or "_" in text:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return None

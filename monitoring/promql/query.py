@@ -1,0 +1,101 @@
+"""From a query's text to its result: `plan` says what must be read, `run` computes over what was read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitoring.errors import BadQuery, QueryTooExpensive
+from monitoring.model import Selection, Series
+from monitoring.promql.evaluate import Evaluation
+from monitoring.promql.parse import parse
+from monitoring.promql.tree import Kind, Node, Selector, Subquery, kind_of
+from monitoring.promql.values import InstantVector, Ints, Limits, Result, Value, compact, named_off
+from monitoring.promql.windows import RangeVector
+
+LOOKBACK_MS = 300_000
+"""How old a sample may be and still count as current (Prometheus' default)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A query that can be evaluated, and what must be read for it. Times are unix milliseconds."""
+
+    query: str
+    start_ms: int
+    end_ms: int
+    step_ms: int
+    lookback_ms: int
+    selections: tuple[Selection, ...]
+    root: Node
+    kind: Kind
+
+
+def plan(query: str, start_ms: int, end_ms: int, step_ms: int, *, lookback_ms: int = LOOKBACK_MS) -> Plan:
+    """The plan of `query` at `start_ms`, `start_ms + step_ms`, … up to `end_ms`; instant where both are equal.
+
+    Raises BadQuery.
+
+    >>> plan("rate(x_total[5m] offset 1m)", 600_000, 600_000, 1).selections
+    (Selection(matchers=(Matcher(name='__name__', op='=', value='x_total'),), start_ms=240000, end_ms=540000),)
+    """
+    if end_ms < start_ms:
+        raise BadQuery("end timestamp must not be before start time")
+    if step_ms <= 0:
+        raise BadQuery("zero or negative query resolution step widths are not accepted. Try a positive integer")
+    try:
+        root, selections = parse(query, start_ms, end_ms, lookback_ms)
+    except RecursionError:
+        raise BadQuery("query is nested too deeply") from None
+    kind = kind_of(root)
+    if start_ms != end_ms and kind in ("matrix", "string"):
+        shown = "range vector" if kind == "matrix" else kind
+        raise BadQuery(f'invalid expression type "{shown}" for range query, must be Scalar or instant Vector')
+    return Plan(query, start_ms, end_ms, step_ms, lookback_ms, tuple(selections), root, kind)
+
+
+def run(planned: Plan, data: Sequence[list[Series]], limits: Limits | None = None) -> Result:
+    """The result of `planned` over `data`, one list of series a selection. Raises BadQuery, QueryTooExpensive."""
+    limits = limits or Limits()
+    if (planned.end_ms - planned.start_ms) // planned.step_ms >= limits.points:
+        raise QueryTooExpensive(
+            f"exceeded maximum resolution of {limits.points:,} points per timeseries. "
+            "Try decreasing the query resolution (?step=XX)"
+        )
+    if sum(len(series.values) for found in data for series in found) > limits.samples:
+        raise QueryTooExpensive("query processing would load too many samples into memory in query execution")
+    steps = np.arange(planned.start_ms, planned.end_ms + 1, planned.step_ms, dtype=np.int64)
+    evaluation = Evaluation(data, planned.lookback_ms, limits)
+    try:
+        return _evaluated(planned, evaluation, steps)
+    except RecursionError:
+        raise BadQuery("query is nested too deeply") from None
+
+
+def _evaluated(planned: Plan, evaluation: Evaluation, steps: Ints) -> Result:
+    if isinstance(planned.root, Selector | Subquery) and planned.kind == "matrix":
+        series = _raw(evaluation.windows(planned.root, steps))
+        empty = np.zeros((0, 1))
+        return Result("matrix", [], steps, empty, empty.astype(bool), series=series)
+    value = evaluation.evaluate(planned.root, steps)
+    notes = tuple(dict.fromkeys(evaluation.warnings)), tuple(dict.fromkeys(evaluation.infos))
+    return _result(planned, value, steps, *notes)
+
+
+def _result(planned: Plan, value: Value, steps: Ints, warnings: tuple[str, ...], infos: tuple[str, ...]) -> Result:
+    if isinstance(value, InstantVector):
+        found = compact(named_off(value))
+        return Result(planned.kind, found.labels, steps, found.values, found.present, [], "", warnings, infos)
+    if isinstance(value, str):
+        empty = np.zeros((0, 1))
+        return Result("string", [], steps, empty, empty.astype(bool), string=value)
+    row = np.array(value)[None, :]
+    return Result("scalar", [{}], steps, row, np.ones(row.shape, dtype=bool), [], "", warnings, infos)
+
+
+def _raw(window: RangeVector) -> list[Series]:
+    times, values = window.samples.times, window.samples.values
+    spans = zip(window.samples.labels, window.lo[:, 0].tolist(), window.hi[:, 0].tolist(), strict=True)
+    return [Series(labels, times[lo:hi], values[lo:hi]) for labels, lo, hi in spans if hi > lo]

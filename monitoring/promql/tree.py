@@ -1,0 +1,115 @@
+"""A parsed query as plain data: times in milliseconds, `@` resolved, every selector pointing at what it reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from monitoring.model import Matcher
+
+Kind = Literal["scalar", "vector", "matrix", "string"]
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """`metric{…}`, or `metric{…}[range]` where `range_ms` is set. `slot` is its place in `Plan.selections`."""
+
+    matchers: tuple[Matcher, ...]
+    slot: int
+    offset_ms: int
+    at_ms: int | None
+    range_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subquery:
+    """`expr[range:step]`."""
+
+    inner: Node
+    range_ms: int
+    step_ms: int
+    offset_ms: int
+    at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    name: str
+    args: tuple[Node, ...]
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    op: str
+    inner: Node
+    param: Node | None
+    by: bool
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """How series of two vectors find each other. `include` are labels copied from the "one" side."""
+
+    on: bool = False
+    labels: tuple[str, ...] = ()
+    card: Literal["one-to-one", "many-to-one", "one-to-many", "many-to-many"] = "one-to-one"
+    include: tuple[str, ...] = ()
+    fill_left: float | None = None
+    fill_right: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    op: str
+    left: Node
+    right: Node
+    returns_bool: bool
+    matching: Matching
+
+
+@dataclass(frozen=True, slots=True)
+class Negate:
+    inner: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """An expression that is the same at every step, because `@` pins all that it reads: evaluated once."""
+
+    inner: Node
+
+
+Node = Number | Text | Selector | Subquery | Call | Aggregate | Binary | Negate | Constant
+
+
+def kind_of(node: Node) -> Kind:
+    """The PromQL type of an expression."""
+    match node:
+        case Number():
+            return "scalar"
+        case Text():
+            return "string"
+        case Subquery():
+            return "matrix"
+        case Selector():
+            return "vector" if node.range_ms is None else "matrix"
+        case Call():
+            return node.kind
+        case Constant() | Negate():
+            return kind_of(node.inner)
+        case Binary():
+            return "scalar" if kind_of(node.left) == kind_of(node.right) == "scalar" else "vector"
+        case Aggregate():
+            return "vector"
