@@ -1,0 +1,92 @@
+/** The page: its head, the view of the address, and the assistant beside it. */
+import { html, render, useEffect, useState } from '../vendor/vendor.js';
+import { ageOf, useFleet } from './fleet.js';
+import { ago, t } from './i18n.js';
+import { onKeys } from './keys.js';
+import { followLink, useRoute } from './router.js';
+import { setLanguage, setSidebar, settings, setTheme, useStore } from './store.js';
+import { Sidebar } from './parts/sidebar.js';
+import { Admin } from './views/admin.js';
+import { Chat } from './views/chat.js';
+import { Dashboard } from './views/dashboard.js';
+import { Login } from './views/login.js';
+import { Server } from './views/server.js';
+
+const VIEWS = { '/chat': Chat, '/admin': Admin, '/login': Login };
+const PAGES = [['/', 'nav.servers'], ['/chat', 'nav.chat'], ['/admin', 'nav.admin']];
+const NEXT_THEME = { system: 'light', light: 'dark', dark: 'system' };
+
+function App() {
+  const { path, params } = useRoute();
+  const { sidebar } = useStore(settings);
+  const { fleet, failure, live, loading, refresh } = useFleet();
+  const now = useNow();
+  useEffect(() => onKeys({ '/': () => focus('filter'), a: () => openAssistant(), r: refresh }), []);
+  const View = VIEWS[path] ?? Dashboard;
+  const beside = View !== Chat;
+  const known = fleet?.servers.find(({ id }) => id === params.server);
+  return html`
+    <a class="skip" href="#main">${t('nav.skip')}</a>
+    <div class="app" data-beside=${beside && sidebar} data-page=${path}>
+      <main id="main" tabindex="-1">
+        <${Head} path=${path} fleet=${fleet} live=${live} now=${now} loading=${loading} refresh=${refresh} beside=${beside} />
+        <${View} fleet=${fleet} failure=${failure} refresh=${refresh} now=${now} params=${params} />
+      </main>
+      ${beside && html`<${Sidebar} fleet=${fleet} />`}
+    </div>
+    ${params.server && html`<${Server} key=${params.server} id=${params.server} known=${known} range=${params.range} />`}`;
+}
+
+function Head({ path, fleet, live, now, loading, refresh, beside }) {
+  const { sidebar, theme, language } = useStore(settings);
+  const title = t((PAGES.find(([page]) => page === path) ?? PAGES[0])[1]);
+  useEffect(() => { document.title = `${title} · OpenManager`; }, [title]);
+  return html`
+    <header class="head">
+      <h1>${title}</h1>
+      <${Live} live=${live} age=${fleet ? ageOf(fleet, now) : null} />
+      <nav aria-label=${t('nav.label')}>
+        ${PAGES.map(([page, key]) => html`
+          <a key=${page} href=${page} aria-current=${page === path ? 'page' : undefined} onClick=${followLink}>${t(key)}</a>`)}
+      </nav>
+      <span class="spacer" />
+      <button type="button" aria-busy=${loading} onClick=${refresh}>${t('head.refresh')}</button>
+      <button type="button" onClick=${() => setTheme(NEXT_THEME[theme])}
+        aria-label=${t('head.theme', { theme: t(`theme.${theme}`) })} title=${t('head.theme', { theme: t(`theme.${theme}`) })}>
+        <span aria-hidden="true">${{ system: '◐', light: '☀', dark: '☾' }[theme]}</span>
+      </button>
+      <button type="button" lang=${language === 'en' ? 'ko' : 'en'} onClick=${() => setLanguage(language === 'en' ? 'ko' : 'en')}>
+        ${language === 'en' ? '한국어' : 'English'}
+      </button>
+      ${beside && !sidebar && html`
+        <button type="button" class="primary" onClick=${openAssistant}>${t('head.assistant')}</button>`}
+    </header>`;
+}
+
+const LIVE_MARKS = { live: '●', reconnecting: '◐', polling: '◌' };
+
+const Live = ({ live, age }) => html`
+  <span class="live" data-live=${live}>
+    <span aria-hidden="true">${LIVE_MARKS[live]}</span> ${t(`live.${live}`)}${age !== null && ` · ${ago(age)}`}
+  </span>`;
+
+function openAssistant() {
+  setSidebar(true);
+  setTimeout(() => focus('ask')); // once it is drawn
+}
+
+function focus(id) {
+  document.getElementById(id)?.focus();
+}
+
+/** The time, every second: ages count on while nothing arrives. */
+function useNow() {
+  const [now, setNow] = useState(Date.now);
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), 1_000);
+    return () => clearInterval(timer);
+  }, []);
+  return now;
+}
+
+render(html`<${App} />`, document.getElementById('app'));
