@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, GetPromptResult, InputRequiredResult
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
@@ -27,6 +29,19 @@ INSTRUCTIONS = (
 )
 
 
+class FleetServer(MCPServer[Any]):
+    """An `MCPServer` that tells a caller what is wrong with a prompt, which the SDK calls an internal error."""
+
+    async def get_prompt(
+        self, name: str, arguments: dict[str, Any] | None = None, context: Context[Any, Any] | None = None
+    ) -> GetPromptResult | InputRequiredResult:
+        """The messages of a prompt. Raises MCPError (-32602) for one that is not there, or a missing argument."""
+        try:
+            return await super().get_prompt(name, arguments, context)
+        except ValueError as error:
+            raise MCPError(INVALID_PARAMS, str(error)) from error
+
+
 def create_server(
     queries: FleetQueries, ask: Ask | None, version: str, answers: Answers | None = None
 ) -> MCPServer[Any]:
@@ -34,7 +49,7 @@ def create_server(
 
     `ask` answers a question with the `data` of `POST /api/ai-agent`; `answers` gives an earlier one by its id.
     """
-    server: MCPServer[Any] = MCPServer(
+    server = FleetServer(
         "openmanager",
         title="OpenManager",
         instructions=INSTRUCTIONS,

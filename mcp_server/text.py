@@ -30,7 +30,7 @@ def answer_text(body: Body) -> str:
     """An answer of the assistant for a reader: the sentence, how sure it is, and the queries behind it."""
     lines = [
         str(body.get("response", "")),
-        f"status: {body.get('status')}; engine: {body.get('engine')}; confidence: {body.get('confidence')}",
+        "; ".join(f"{name}: {_cell(body[name])}" for name in ("status", "engine", "confidence") if name in body),
         *(_evidence_line(item) for item in body.get("evidence", ())),
     ]
     if body.get("suggestions"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -9,9 +10,10 @@ import pytest
 from mcp import Client, MCPError
 from mcp_types import PromptReference, ResourceTemplateReference
 
+from assistant.mcp_client import ToolClient
 from mcp_server.budget import tokens
 from mcp_server.server import create_server
-from monitoring.errors import QueryTooExpensive, StoreUnavailable, UnknownMetric, UnknownServer
+from monitoring.errors import BadQuery, QueryTooExpensive, StoreUnavailable, UnknownMetric, UnknownServer
 from monitoring.reading import Evidence, Reading
 
 NOW = 1_764_000_000.0
@@ -235,18 +237,38 @@ async def test_a_default_answer_fits_the_small_budget_and_any_answer_the_large_o
     assert [asked[5] for asked in double.asked] == [60, double.asked[1][5], 200, double.asked[3][5]]
 
 
-async def test_a_program_gets_the_reading_whole() -> None:
+async def test_our_own_client_gets_the_reading_whole() -> None:
     names = [f"web-{i}" for i in range(20)]
-    client, _ = served()
-    async with client:
-        result = await client.call_tool(
-            "query_metric",
-            {"metric": "cpu", "servers": names, "window": "24h", "points": 200},
-            meta={"openmanager/whole": True},
+    client = ToolClient(create_server(Scripted(), ask, "1"))
+    async with asyncio.TaskGroup() as tasks:
+        owner = tasks.create_task(client.run())
+        arguments = {"metric": "cpu", "servers": names, "window": "24h", "points": 200}
+        assert (
+            await client.call("query_metric", arguments)
+            == (await Scripted().query_metric("cpu", names, "24h", None, 200, at=None)).to_json()
         )
-    assert result.structured_content is not None
-    assert [len(one["points"]) for one in result.structured_content["series"]] == [200] * 20
-    assert "truncated" not in result.structured_content
+        with pytest.raises(BadQuery, match="takes no argument 'name'"):
+            await client.call("get_server", {"name": "web-1"})
+        owner.cancel()
+
+
+async def test_an_answer_with_much_evidence_keeps_its_words_and_its_queries() -> None:
+    rows = [[f"web-{i}", i / 3] for i in range(2000)]
+
+    async def long_winded(question: str) -> dict[str, Any]:
+        evidence = [{"query": "up", "time": NOW, "source": "local", "age_s": 1.0, "columns": ["server"], "rows": rows}]
+        return {"response": "All are up.", "status": "answered", "id": "a1", "evidence": evidence, "charts": rows}
+
+    async with Client(create_server(Scripted(), long_winded, "1")) as client:
+        result = await client.call_tool("ask", {"question": "up?"})
+    body = result.structured_content
+    assert body["evidence"][0]["query"] == "up"
+    assert 0 < len(body["evidence"][0]["rows"]) < 2000
+    assert body["truncated"] is True
+    assert "charts" not in body
+    assert tokens(json.dumps(body)) <= 1500
+    assert result.content[0].text.startswith("All are up.\n")
+    assert "query: up; time 2025-11-24T16:00:00Z" in result.content[0].text
 
 
 async def test_rows_that_do_not_fit_are_cut_and_counted() -> None:
@@ -287,6 +309,10 @@ async def test_prompts_name_the_tools_and_names_are_completed() -> None:
         ]
         report = await client.get_prompt("incident_report", {"server": "web-1", "window": "6h"})
         assert "find_anomalies(servers=['web-1'], window='6h')" in report.messages[0].content.text
+        with pytest.raises(MCPError, match="Unknown prompt: weekly"):
+            await client.get_prompt("weekly")
+        with pytest.raises(MCPError, match="Missing required arguments"):
+            await client.get_prompt("incident_report")
         prompt = PromptReference(type="ref/prompt", name="incident_report")
         found = await client.complete(prompt, {"name": "server", "value": "web"})
         assert found.completion.values == ["web-1", "web-2"]
