@@ -1,0 +1,100 @@
+"""The envelope of every route of ours: success with data, or failure with a code, a message and a fitting status."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from monitoring.errors import (
+    BackendUnavailable,
+    BadQuery,
+    BadSample,
+    QueryTooExpensive,
+    StoreUnavailable,
+    UnknownMetric,
+    UnknownServer,
+)
+from monitoring.windows import rfc3339
+from web import __version__
+
+log = logging.getLogger(__name__)
+
+STATUS = {400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"} | {
+    413: "too_large",
+    415: "unsupported_media_type",
+    422: "invalid",
+    429: "rate_limited",
+    500: "internal",
+    503: "unavailable",
+}
+
+
+def encode(body: Any) -> bytes:
+    """JSON bytes; NaN and infinities become null, numpy arrays are understood."""
+    return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+
+
+def success(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """``{"success": true, "data": …, "timestamp", "version"}``"""
+    body = {"success": True, "data": data, "timestamp": rfc3339(time.time()), "version": __version__}
+    return Response(encode(body), status, headers, "application/json")
+
+
+def failure(status: int, message: str, code: str | None = None, details: Any = None) -> Response:
+    """``{"success": false, "error": {"code", "message", "details"?}, "timestamp"}``"""
+    error = {"code": code or STATUS.get(status, "error"), "message": message}
+    if details is not None:
+        error["details"] = details
+    body = {"success": False, "error": error, "timestamp": rfc3339(time.time())}
+    return Response(encode(body), status, {"Cache-Control": "no-cache"}, "application/json")
+
+
+def install(app: FastAPI) -> None:
+    """Turns every error that leaves a route into the envelope."""
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_request: Request, error: RequestValidationError) -> Response:
+        fields = [{"field": ".".join(map(str, e["loc"])), "message": e["msg"]} for e in error.errors()]
+        first = fields[0] if fields else {"field": "body", "message": "invalid"}
+        return failure(422, f"{first['field']}: {first['message']}", "invalid", fields)
+
+    @app.exception_handler(HTTPException)
+    async def http(_request: Request, error: HTTPException) -> Response:
+        return failure(error.status_code, str(error.detail))
+
+    @app.exception_handler(UnknownServer)
+    async def no_server(_request: Request, error: UnknownServer) -> Response:
+        return failure(404, str(error), "unknown_server", {"closest": list(error.closest)})
+
+    @app.exception_handler(UnknownMetric)
+    async def no_metric(_request: Request, error: UnknownMetric) -> Response:
+        return failure(404, str(error), "unknown_metric", {"closest": list(error.closest)})
+
+    @app.exception_handler(BadQuery)
+    async def bad_query(_request: Request, error: BadQuery) -> Response:
+        return failure(400, str(error), "bad_query")
+
+    @app.exception_handler(BadSample)
+    async def bad_sample(_request: Request, error: BadSample) -> Response:
+        return failure(400, str(error), "bad_sample")
+
+    @app.exception_handler(QueryTooExpensive)
+    async def expensive(_request: Request, error: QueryTooExpensive) -> Response:
+        return failure(422, str(error), "too_expensive")
+
+    @app.exception_handler(StoreUnavailable)
+    @app.exception_handler(BackendUnavailable)
+    async def away(_request: Request, error: StoreUnavailable | BackendUnavailable) -> Response:
+        return failure(503, str(error), "store_unavailable", {"cause": error.cause})
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> Response:
+        log.error("request.failed path=%s", request.url.path, exc_info=error)
+        return failure(500, "an unexpected error; it is in the log of the server")

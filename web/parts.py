@@ -1,0 +1,131 @@
+"""The parts of one running application, as routes reach them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+from typing import Any, cast
+
+import psutil
+from fastapi import Request
+
+from assistant.engine import UnifiedAIEngine
+from monitoring.backends import LocalBackend
+from monitoring.errors import StoreUnavailable
+from monitoring.ingest.scrape import ScrapeLoop
+from monitoring.queries import FleetQueries
+from monitoring.simulator import SimulatedFleet
+from monitoring.store.redis import SampleStore
+from monitoring.store.server import EmbeddedValkey
+from monitoring.windows import rfc3339
+from web import __version__
+from web.live import LiveFleet
+from web.settings import Settings
+
+DAY_S = 86_400
+
+
+class Answers:
+    """Past answers by id: the last ones in this process, all of a day in the store."""
+
+    def __init__(self, store: SampleStore) -> None:
+        self._store = store
+        self._recent: OrderedDict[str, dict[str, Any]] = OrderedDict()
+
+    async def keep(self, answer_id: str, body: dict[str, Any]) -> None:
+        """Keeps an answer; without the store it stays in this process only."""
+        self._recent[answer_id] = body
+        while len(self._recent) > 1_000:
+            self._recent.popitem(last=False)
+        try:
+            await self._store.put_json("answer", answer_id, body, DAY_S)
+        except StoreUnavailable:
+            return  # the answer itself was given; the process copy has it
+
+    async def get(self, answer_id: str) -> dict[str, Any] | None:
+        """A kept answer; None where there is none."""
+        if found := self._recent.get(answer_id):
+            return found
+        stored: dict[str, Any] | None = await self._store.get_json("answer", answer_id)
+        return stored
+
+
+@dataclass(slots=True)
+class Parts:
+    """Made once in `web.app`, closed there."""
+
+    settings: Settings
+    store: SampleStore
+    backend: LocalBackend
+    queries: FleetQueries
+    engine: UnifiedAIEngine
+    live: LiveFleet
+    answers: Answers
+    scrape: ScrapeLoop
+    clock: Callable[[], float]
+    valkey: EmbeddedValkey | None = None
+    fleet: SimulatedFleet | None = None
+    zone: tzinfo = UTC
+    started: float = field(default_factory=time.time)
+    ready: bool = False
+
+    def demo_running(self) -> bool:
+        """True while simulated servers are being collected."""
+        return self.fleet is not None and self.fleet.running
+
+    def sources(self) -> list[str]:
+        """Where samples come from."""
+        found = ["remote_write"]
+        if self.settings.local:
+            found.append("local")
+        if self.demo_running():
+            found.append("demo")
+        return [*found, *(t.target.url for t in self.scrape.targets())]
+
+    def targets(self) -> list[dict[str, Any]]:
+        """Scrape targets in Prometheus' shape."""
+        return [
+            {
+                "discoveredLabels": {},
+                "labels": dict(health.target.labels),
+                "scrapePool": health.target.labels.get("job", ""),
+                "scrapeUrl": health.target.url,
+                "globalUrl": health.target.url,
+                "lastError": health.last_error,
+                "lastScrape": rfc3339(health.last_scrape or 0),
+                "lastScrapeDuration": health.last_duration_s,
+                "health": health.health,
+                "scrapeInterval": f"{health.interval_s:g}s",
+                "scrapeTimeout": f"{health.timeout_s:g}s",
+            }
+            for health in self.scrape.targets()
+        ]
+
+    def metadata(self) -> dict[str, list[dict[str, str]]]:
+        """Metric name → type, help and unit, from the scraped pages."""
+        return {
+            name: [{"type": found.type, "help": found.help, "unit": found.unit}]
+            for name, found in sorted(self.scrape.metadata().items())
+        }
+
+    def process(self) -> dict[str, Any]:
+        """Facts of this process."""
+        me = psutil.Process()
+        return {
+            "pid": os.getpid(),
+            "version": __version__,
+            "python": platform.python_version(),
+            "uptime_s": round(time.time() - self.started, 1),
+            "rss_bytes": me.memory_info().rss,
+            "threads": me.num_threads(),
+        }
+
+
+def parts(request: Request) -> Parts:
+    """The parts of the application that a request came to."""
+    return cast(Parts, request.app.state.parts)

@@ -1,0 +1,119 @@
+"""Routes about the servers: dashboard, list, one server, changes as they come, alerts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import StreamingResponse
+from starlette.responses import Response
+
+from monitoring.errors import BackendUnavailable, StoreUnavailable
+from monitoring.expressions import expression
+from monitoring.fleet import SEVERITY
+from monitoring.inventory import IDENTITY
+from monitoring.queries import row_dicts
+from monitoring.windows import span, step_for
+from web.envelope import failure, success
+from web.parts import Parts, parts
+
+router = APIRouter(prefix="/api")
+CHARTS = ("cpu", "memory", "disk", "network_in", "network_out", "load", "requests", "errors", "latency", "connections")
+
+
+@router.get("/dashboard")
+async def dashboard(request: Request) -> Response:
+    """All servers with values, status and trend in one reply."""
+    try:
+        data = await parts(request).live.current()
+    except (StoreUnavailable, BackendUnavailable) as error:
+        return failure(500, str(error), "store_unavailable", {"cause": error.cause})
+    public = {name: value for name, value in data.items() if name[0] != "_"}
+    caching = "no-cache" if public["stale"] else "public, s-maxage=30, stale-while-revalidate=60"
+    return success(public, headers={"Cache-Control": caching})
+
+
+@router.get("/servers")
+async def servers(
+    request: Request,
+    status: Annotated[str | None, Query()] = None,
+    type_: Annotated[str | None, Query(alias="type")] = None,
+    match: Annotated[str | None, Query(max_length=200)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+    offset: Annotated[int, Query(ge=0)] = 0,
+) -> Response:
+    """The servers, worst first; filtered by status, type or a part of the name."""
+    if status is not None and status not in SEVERITY:
+        return failure(422, f"no status '{status}'; there are {', '.join(SEVERITY)}", "invalid")
+    data = await parts(request).live.current()
+    found = [
+        s
+        for s in data["servers"]
+        if (status is None or s["status"] == status)
+        and (type_ is None or s["type"] == type_)
+        and (match is None or match.lower() in s["id"].lower())
+    ]
+    page = found[offset : offset + limit]
+    environment = {"demo": parts(request).demo_running(), "sources": parts(request).sources()}
+    return success({"servers": page, "total": len(found), "environment": environment})
+
+
+@router.get("/servers/realtime")
+async def realtime(request: Request) -> Response:
+    """Changes as server-sent events: `hello`, then `delta` with the servers that changed."""
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    return StreamingResponse(parts(request).live.deltas(), media_type="text/event-stream", headers=headers)
+
+
+@router.get("/servers/next")
+async def this_process(request: Request) -> Response:
+    """The state of the web process itself."""
+    return success(parts(request).process())
+
+
+@router.get("/servers/{server_id}")
+async def server(request: Request, server_id: str, window: Annotated[str, Query(max_length=60)] = "1h") -> Response:
+    """One server with its series over a window, and what is firing on it."""
+    p = parts(request)
+    inventory = await p.queries.inventory()
+    found = inventory.resolve(server_id)
+    data = await p.live.current()
+    shown = next((s for s in data["servers"] if s["id"] == found.id), None)
+    if shown is None:
+        state = await p.queries.state()
+        shown = {"id": found.id, "type": found.type, "status": "unknown", "as_of": state.time}
+    alerts = [row for row in row_dicts(await p.queries.list_alerts(limit=100)) if row["server"] == found.id]
+    metrics = await _metrics(p, found.id, window)
+    return success({"server": shown, "metrics": metrics, "alerts": alerts, "logs": []})
+
+
+@router.get("/alerts")
+async def alerts(
+    request: Request,
+    state: Annotated[str, Query()] = "firing",
+    severity: Annotated[str | None, Query()] = None,
+    window: Annotated[str | None, Query(max_length=60)] = None,
+) -> Response:
+    """What is firing, or fired within a window."""
+    reading = await parts(request).queries.list_alerts(state, severity, window, 100)
+    return success({"alerts": row_dicts(reading), "total": reading.total})
+
+
+async def _metrics(p: Parts, server_id: str, window: str) -> dict[str, Any]:
+    inventory = await p.queries.inventory()
+    start, end = span(window, p.clock())
+    step = step_for(end - start, 240, least=15)
+    start = (start // step + 1) * step
+    found: dict[str, Any] = {}
+    for name in CHARTS:
+        concept = p.queries.catalog.concepts[name]
+        query = expression(concept, inventory, [server_id])
+        if query is None:
+            continue
+        matrix = await p.queries.backend.range(query, start, end, step)
+        for labels, values in zip(matrix.labels, matrix.values, strict=True):
+            part = next((v for k, v in sorted(labels.items()) if k not in IDENTITY and k != "__name__"), None)
+            key = f"{name}:{part}" if part else name
+            if key not in found:
+                found[key] = {"unit": concept.unit, "query": query, "times": matrix.times, "values": values}
+    return found

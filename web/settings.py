@@ -1,0 +1,84 @@
+"""Every setting of the product, with a default that works on a laptop. Flags, environment and file name the same fields."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from monitoring.errors import BadQuery, BadSetting
+from monitoring.windows import seconds
+
+FILE = "openmanager.toml"
+
+
+class Settings(BaseSettings):
+    """Read from flags, then `OPENMANAGER_…` in the environment, then `openmanager.toml`, then the defaults."""
+
+    model_config = SettingsConfigDict(env_prefix="OPENMANAGER_", toml_file=FILE, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="Address to listen on. Beyond loopback needs authentication.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
+    data_dir: Path = Field(Path("data"), description="Folder of the embedded store; made with mode 0700.")
+    redis_url: str | None = Field(None, description="Use this Redis or Valkey instead of the embedded one.")
+    scrape: list[str] = Field(default_factory=list, description="Targets to scrape, HOST:PORT[/path]; repeatable.")
+    targets: Path | None = Field(None, description="File of scrape targets (JSON or TOML), read again when it changes.")
+    scrape_interval: float = Field(15.0, ge=1, le=3600, description="Seconds between two scrapes of a target.")
+    scrape_timeout: float = Field(10.0, gt=0, description="Seconds after which a scrape counts as failed.")
+    local: bool = Field(True, description="Collect this machine's own metrics.")
+    demo: bool = Field(False, description="Run the simulated fleet; its servers are marked as simulated everywhere.")
+    retention: str = Field("30d", description="How long samples are kept, as a duration.")
+    admin_api: bool = Field(False, description="Allow the admin API (deleting series).")
+    mcp_url: str | None = Field(None, description="Use the MCP server at this URL for the engine's own calls.")
+    mcp_timeout: float = Field(2.0, gt=0, le=10, description="Seconds after which a tool call falls back to direct.")
+    log_level: str = Field("info", description="debug, info, warning or error.")
+
+    @field_validator("retention")
+    @classmethod
+    def _a_duration(cls, text: str) -> str:
+        try:
+            seconds(text)
+        except BadQuery as error:
+            raise ValueError(str(error)) from None
+        return text
+
+    @property
+    def retention_s(self) -> float:
+        """The retention in seconds."""
+        return seconds(self.retention)
+
+    @property
+    def loopback(self) -> bool:
+        """True where only this machine can reach us."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags before environment before file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load(**flags: Any) -> Settings:
+    """The settings in force. Raises BadSetting that names each wrong field."""
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise BadSetting(f"settings cannot be used: {wrong} (see docs/configuration.md)") from None
+    except ValueError as error:
+        raise BadSetting(f"settings cannot be read: {error}") from None
