@@ -14,6 +14,8 @@ from monitoring.model import Labels
 IDENTITY = ("server_id", "server", "host", "host_name", "hostname", "nodename", "instance")
 """The labels that name a server, the first present wins (CONTRACT, "What a server is")."""
 
+PARTS = ("mountpoint", "volume", "path")
+
 TYPE = ("role", "type", "server_type")
 
 
@@ -45,6 +47,8 @@ class Inventory:
     reports: Mapping[tuple[str, str | None], Mapping[str, frozenset[str]]]
     """(metric that a source needs, its label) → server id → values of the source's `by` label"""
     metrics: frozenset[str]
+    parts: frozenset[str] = frozenset()
+    """Mounts and volumes."""
 
     def server_of(self, labels: Labels) -> str | None:
         """The server that a row with these labels speaks of; None where it names none."""
@@ -125,9 +129,11 @@ def build(series: Iterable[Labels], catalog: Catalog) -> Inventory:
     needed = _needs(catalog)
     reports: dict[tuple[str, str | None], dict[str, set[str]]] = {}
     metrics: set[str] = set()
+    parts: set[str] = set()
     for labels in series:
         metric = labels.get("__name__", "")
         metrics.add(metric)
+        parts.update(labels[name] for name in PARTS if name in labels)
         if (found := _identity(labels, names)) is None:
             continue
         server = servers.setdefault(found, Server(found))
@@ -143,7 +149,7 @@ def build(series: Iterable[Labels], catalog: Catalog) -> Inventory:
         if server.type == "unknown" and (guess := catalog.type_of_name(server.id)):
             server.type = guess
     frozen = {key: {s: frozenset(v) for s, v in rows.items()} for key, rows in reports.items()}
-    return Inventory(servers, identities, frozen, frozenset(metrics))
+    return Inventory(servers, identities, frozen, frozenset(metrics), frozenset(parts))
 
 
 def _needs(catalog: Catalog) -> dict[str, set[tuple[str | None, str]]]:
