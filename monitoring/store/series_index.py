@@ -1,0 +1,138 @@
+"""The process copy of the series catalogue: ids to labels, found by matchers without walking every series."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from monitoring.model import LabelKey, Labels, Matcher, label_key
+from monitoring.promql.select import compile_matchers
+
+Ids = NDArray[np.uint32]
+
+_compiled = lru_cache(maxsize=4096)(compile_matchers)
+_MATCHES_KEPT = 512
+"""Answers remembered per metric before they are forgotten; dashboards repeat a few dozen selectors."""
+
+
+def identity(labels: Labels) -> LabelKey:
+    """Which series `labels` name: an empty label value is the same as no label (Prometheus' data model)."""
+    return label_key(labels) if all(labels.values()) else label_key({k: v for k, v in labels.items() if v})
+
+
+class _MetricSeries:
+    """Series of one metric in ascending id, with what matchers found among them."""
+
+    def __init__(self) -> None:
+        self.labels: dict[int, Labels] = {}
+        self._found: dict[tuple[Matcher, ...], Ids] = {}
+
+    def add(self, series_id: int, labels: Labels) -> None:
+        self.labels[series_id] = labels
+        self._found.clear()
+
+    def remove(self, series_id: int) -> None:
+        self.labels.pop(series_id, None)
+        self._found.clear()
+
+    def matching(self, matchers: tuple[Matcher, ...]) -> Ids:
+        found = self._found.get(matchers)
+        if found is None:
+            test = _compiled(matchers)
+            found = np.array(sorted(i for i, labels in self.labels.items() if test(labels)), dtype=np.uint32)
+            if len(self._found) >= _MATCHES_KEPT:
+                self._found.clear()
+            self._found[matchers] = found
+        return found
+
+
+class SeriesIndex:
+    """Every known series. `version` grows with each change; ids are never given twice."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.labels: dict[int, Labels] = {}
+        self._ids: dict[LabelKey, int] = {}
+        self._metrics: dict[str, _MetricSeries] = {}
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def metrics(self) -> list[str]:
+        """Names of all metrics that have series."""
+        return list(self._metrics)
+
+    def id_of(self, key: LabelKey) -> int | None:
+        """The id of the series, or None where it is new."""
+        return self._ids.get(key)
+
+    def add(self, entries: Iterable[tuple[int, Labels]]) -> None:
+        """Enter series with the ids that the store gave them; known ids are passed over."""
+        for series_id, labels in entries:
+            if series_id in self.labels:
+                continue
+            self.labels[series_id] = labels
+            self._ids[label_key(labels)] = series_id
+            self._metrics.setdefault(labels.get("__name__", ""), _MetricSeries()).add(series_id, labels)
+            self.version += 1
+
+    def replace(self, entries: dict[int, Labels]) -> None:
+        """Hold exactly `entries`."""
+        for series_id in self.labels.keys() - entries.keys():
+            self._remove(series_id)
+        self.add(entries.items())
+
+    def _remove(self, series_id: int) -> None:
+        labels = self.labels.pop(series_id)
+        del self._ids[label_key(labels)]
+        metric = labels.get("__name__", "")
+        self._metrics[metric].remove(series_id)
+        if not self._metrics[metric].labels:
+            del self._metrics[metric]
+        self.version += 1
+
+    def clear(self) -> None:
+        """Forget everything; the version still grows."""
+        self.replace({})
+
+    def find(self, matchers: Sequence[Matcher]) -> dict[str, Ids]:
+        """Ids of the matching series by metric, ascending; metrics without a match are left out."""
+        wanted = tuple(matchers)
+        found = {}
+        for metric in self.candidates(wanted):
+            series = self._metrics.get(metric)
+            if series is not None and len(ids := series.matching(wanted)):
+                found[metric] = ids
+        return found
+
+    def candidates(self, matchers: Sequence[Matcher]) -> list[str]:
+        """Metrics that can match: the one named by an equality, known or not, else all known that fit."""
+        names = tuple(matcher for matcher in matchers if matcher.name == "__name__")
+        exact = named_metric(names)
+        if exact is not None:
+            return [exact]
+        if not names:
+            return self.metrics
+        test = _compiled(names)
+        return [metric for metric in self._metrics if test({"__name__": metric})]
+
+
+def named_metric(matchers: Sequence[Matcher]) -> str | None:
+    """The metric that the matchers name by equality, or None where they leave it open."""
+    return next((m.value for m in matchers if m.name == "__name__" and m.op == "="), None)
+
+
+def to_text(key: LabelKey) -> bytes:
+    """A series' identity as the store keeps it: a JSON object with sorted names."""
+    return orjson.dumps(dict(key))
+
+
+def from_text(text: bytes) -> Labels:
+    """The labels of a catalogue entry."""
+    labels: dict[str, str] = orjson.loads(text)
+    return labels
