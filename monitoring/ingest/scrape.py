@@ -1,0 +1,139 @@
+"""The loop that collects: every target on its own schedule, and this machine, all into one outbox."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import zlib
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+
+import aiohttp
+
+from monitoring.errors import BadSample
+from monitoring.ingest.exposition import Metadata
+from monitoring.ingest.outbox import Append, Outbox
+from monitoring.ingest.targets import Target, TargetHealth
+from monitoring.ingest.watch import Presence, Terms, Watch, stale
+from monitoring.model import Batch
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 1.0
+"""How often the list of targets is looked at."""
+FIRST_S = 1.0
+"""The first scrapes of new targets are spread over this long, so that a server shows up soon after its start."""
+
+
+class ScrapeLoop:
+    """Scrapes whatever `targets` returns at the time, and reads `local` (this machine) on the same interval.
+
+    A slow target delays nobody: each has its own task, its own timeout (shorter than the interval) and its own place
+    within the interval, given by a hash of its labels.
+    """
+
+    def __init__(
+        self,
+        append: Append,
+        targets: Callable[[], Iterable[Target]] = tuple,
+        *,
+        local: Callable[[float], Batch] | None = None,
+        interval_s: float = 15.0,
+        timeout_s: float = 10.0,
+        body_limit: int = 64 * 1024 * 1024,
+        waiting_limit: int = 1_000_000,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.outbox = Outbox(append, waiting_limit)
+        self.failures: Counter[str] = Counter()
+        """Scrapes that failed, by cause: `down`, `bad_page`, or `error` (ours)."""
+        self._wanted = targets
+        self._local = local
+        self._local_presence = Presence()
+        self._terms = Terms(interval_s, min(timeout_s, 0.9 * interval_s), body_limit)
+        self._now = now
+        self._watches: dict[Target, Watch] = {}
+        self._tasks: dict[Target, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Collects until cancelled."""
+        async with _session() as session, asyncio.TaskGroup() as group:
+            group.create_task(self.outbox.run(), name="outbox")
+            if self._local is not None:
+                group.create_task(self._repeat(self.read_local, 0.0, 0.0), name="local")
+            while True:
+                self._follow(group, session)
+                await asyncio.sleep(LOOK_S)
+
+    async def scrape_once(self) -> None:
+        """Scrapes everything once, now, and writes it; what cannot be written stays in the outbox."""
+        async with _session() as session, asyncio.TaskGroup() as group:
+            self._forget_unwanted()
+            for watch in self._watches.values():
+                group.create_task(self._scrape(watch, session))
+            if self._local is not None:
+                group.create_task(self.read_local())
+        await self.outbox.flush()
+
+    async def read_local(self) -> None:
+        """Puts this machine's samples into the outbox."""
+        assert self._local is not None
+        now = self._now()
+        batch = await asyncio.to_thread(self._local, now)
+        self.outbox.put(batch)
+        if gone := self._local_presence.vanished(batch.series):
+            self.outbox.put(stale(gone, now))
+
+    def targets(self) -> list[TargetHealth]:
+        """Every target and how it is, sorted by job and instance."""
+        found = [watch.health for watch in self._watches.values()]
+        return sorted(found, key=lambda health: (health.target.labels["job"], health.target.labels["instance"]))
+
+    def metadata(self) -> dict[str, Metadata]:
+        """What the scraped pages say about each metric family."""
+        return {name: said for watch in self._watches.values() for name, said in watch.metadata.items()}
+
+    def _follow(self, group: asyncio.TaskGroup, session: aiohttp.ClientSession) -> None:
+        """Begins to scrape new targets and ends with those that are gone from the list."""
+        self._forget_unwanted()
+        for target, watch in self._watches.items():
+            if target not in self._tasks:
+                place = zlib.crc32(repr(target).encode()) / 2**32
+                scrape = self._repeat(partial(self._scrape, watch, session), place * FIRST_S, place)
+                self._tasks[target] = group.create_task(scrape, name=f"scrape {target.url}")
+
+    def _forget_unwanted(self) -> None:
+        wanted = dict.fromkeys(self._wanted())
+        for target in [target for target in self._watches if target not in wanted]:
+            if (task := self._tasks.pop(target, None)) is not None:
+                task.cancel()
+            self.outbox.put(self._watches.pop(target).end(self._now()))
+        for target in wanted.keys() - self._watches.keys():
+            self._watches[target] = Watch(target, self._terms)
+
+    async def _scrape(self, watch: Watch, session: aiohttp.ClientSession) -> None:
+        batch, failure = await watch.scrape(session, self._now())
+        if failure is not None:
+            self.failures["bad_page" if isinstance(failure, BadSample) else "down"] += 1
+        self.outbox.put(batch)
+
+    async def _repeat(self, act: Callable[[], Awaitable[None]], first_s: float, place: float) -> None:
+        """Runs `act` after `first_s`, then in every interval at the same `place` (0 to 1) of it."""
+        interval = self._terms.interval_s
+        await asyncio.sleep(first_s)
+        while True:
+            try:
+                await act()
+            except Exception:  # one bad round must not end the collection
+                self.failures["error"] += 1
+                log.warning("collect.failed", exc_info=True)
+            now = self._now()
+            await asyncio.sleep(interval - (now - place * interval) % interval)
+
+
+def _session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        headers={"User-Agent": "OpenManager"}, connector=aiohttp.TCPConnector(limit=0), trust_env=False
+    )
