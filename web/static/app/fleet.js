@@ -4,7 +4,7 @@ import { getData } from './api.js';
 import { follow } from './sse.js';
 
 const DASHBOARD = '/api/dashboard';
-const REFRESH_LIVE_MS = 60_000; // servers that come and go; values arrive as live changes
+const REFRESH_LIVE_MS = 30_000; // values arrive as live changes; this notices a store that fell silent
 const REFRESH_POLLING_MS = 15_000;
 
 /** Worst first (design/UI.md §0). */
@@ -49,9 +49,9 @@ async function readFleet(path) {
 }
 
 /** Unchanged servers stay the same objects, so that their cards are not drawn again. */
-function merged(fleet, { servers: changed, counts, ts }) {
+function merged(fleet, { servers: changed, gone = [], counts, ts }) {
   const fresh = new Map(changed.map((server) => [server.id, server]));
-  const kept = fleet.servers.map((server) => fresh.get(server.id) ?? server);
+  const kept = fleet.servers.filter(({ id }) => !gone.includes(id)).map((server) => fresh.get(server.id) ?? server);
   const known = new Set(fleet.servers.map((server) => server.id));
   const servers = [...kept, ...changed.filter((server) => !known.has(server.id))];
   const age_s = Math.min(...changed.map((server) => server.age_s ?? Infinity), ageOf(fleet) ?? Infinity);
@@ -61,6 +61,7 @@ function merged(fleet, { servers: changed, counts, ts }) {
     counts,
     total: servers.length,
     timestamp: ts,
+    stale: false,
     age_s: Number.isFinite(age_s) ? age_s : null,
     receivedAt: Date.now(),
   };

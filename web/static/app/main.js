@@ -18,18 +18,19 @@ const NEXT_THEME = { system: 'light', light: 'dark', dark: 'system' };
 
 function App() {
   const { path, params } = useRoute();
+  const page = `/${path.split('/')[1]}`; // `/chat` of `/chat/<id>`
   const { sidebar } = useStore(settings);
   const { fleet, failure, live, loading, refresh } = useFleet();
   const now = useNow();
   useEffect(() => onKeys({ '/': () => focus('filter'), a: () => openAssistant(), r: refresh }), []);
-  const View = VIEWS[path] ?? Dashboard;
+  const View = VIEWS[page] ?? Dashboard;
   const beside = View !== Chat;
   const known = fleet?.servers.find(({ id }) => id === params.server);
   return html`
     <a class="skip" href="#main">${t('nav.skip')}</a>
-    <div class="app" data-beside=${beside && sidebar} data-page=${path}>
+    <div class="app" data-beside=${beside && sidebar} data-page=${page}>
       <main id="main" tabindex="-1">
-        <${Head} path=${path} fleet=${fleet} live=${live} now=${now} loading=${loading} refresh=${refresh} beside=${beside} />
+        <${Head} path=${page} fleet=${fleet} live=${live} now=${now} loading=${loading} refresh=${refresh} beside=${beside} />
         <${View} fleet=${fleet} failure=${failure} refresh=${refresh} now=${now} params=${params} />
       </main>
       ${beside && html`<${Sidebar} fleet=${fleet} />`}
@@ -59,7 +60,7 @@ function Head({ path, fleet, live, now, loading, refresh, beside }) {
         ${language === 'en' ? '한국어' : 'English'}
       </button>
       ${beside && !sidebar && html`
-        <button type="button" class="primary" onClick=${openAssistant}>${t('head.assistant')}</button>`}
+        <button type="button" class="primary open-assistant" onClick=${openAssistant}>${t('head.assistant')}</button>`}
     </header>`;
 }
 

@@ -17,10 +17,10 @@ export const Card = memo(({ server }) => html`
       <${StatusPill} status=${server.status} />
     </header>
     ${CONCEPTS.map((name) => html`
-      <${Bar} key=${name} name=${t(`short.${name}`)} value=${server[name]} ...${breachOf(server, name)} />`)}
+      <${Bar} key=${name} name=${t(`short.${name}`)} value=${server.status === 'offline' ? null : server[name]} ...${breachOf(server, name)} />`)}
     <footer>
       <span class="card-kind">${server.type}${server.simulated && html` · <em>${t('card.simulated')}</em>`}</span>
-      ${isStale(server) || !server.spark
+      ${isStale(server) || !server.spark?.length
         ? html`<span class="card-age">${server.age_s === null ? '' : ago(server.age_s)}</span>`
         : html`<${Spark} values=${server.spark} title=${t('card.spark', { server: server.id })} />`}
     </footer>
@@ -34,7 +34,7 @@ export function reasonText(reason) {
 }
 
 function breachOf(server, name) {
-  const reason = server.reasons.find(({ concept }) => concept === name);
+  const reason = server.status !== 'offline' && server.reasons.find(({ concept }) => concept === name);
   const mount = name === 'disk' && server.disk_mount ? server.disk_mount : undefined;
   return reason ? { level: reason.level ?? server.status, title: reasonText(reason) } : { title: mount };
 }

@@ -6,6 +6,7 @@ import { Table } from './table.js';
 
 const HEIGHT_PX = 170;
 const COLOURS = ['--c1', '--c2', '--c3', '--c4'];
+const BYTE_STEPS = Array.from({ length: 50 }, (_, power) => 2 ** power);
 const DASHES = [[], [6, 3], [2, 3], [10, 4]];
 const MOST_BARS = 10;
 
@@ -43,10 +44,10 @@ function Plot({ columns, names, unit, label }) {
   const plot = useRef(null);
   const { theme, language: reader } = useStore(settings);
   useEffect(() => {
-    const width = () => frame.current.clientWidth;
-    plot.current = new uPlot(optionsOf(names, unit, width(), frame.current), columns, frame.current);
-    const observer = new ResizeObserver(() => plot.current.setSize({ width: width(), height: HEIGHT_PX }));
-    observer.observe(frame.current);
+    const element = frame.current; // the observer may speak once more after the element has left the page
+    plot.current = new uPlot(optionsOf(names, unit, element.clientWidth, element), columns, element);
+    const observer = new ResizeObserver(() => plot.current.setSize({ width: element.clientWidth, height: HEIGHT_PX }));
+    observer.observe(element);
     return () => {
       observer.disconnect();
       plot.current.destroy();
@@ -59,6 +60,7 @@ function Plot({ columns, names, unit, label }) {
 function optionsOf(names, unit, width, element) {
   const colour = (token) => resolved(element, token);
   const line = { stroke: colour('--muted'), grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false } };
+  const bytes = unit === 'bytes' || unit === 'bytes_per_second';
   const lines = names.map((name, i) => ({
     label: name,
     stroke: colour(COLOURS[i % COLOURS.length]),
@@ -72,8 +74,8 @@ function optionsOf(names, unit, width, element) {
     height: HEIGHT_PX,
     scales: { y: { range: unit === 'percent' ? percent : fromZero } },
     axes: [
-      { ...line, values: (_, times) => times.map((time) => clock(time, { seconds: false })), space: 80 },
-      { ...line, values: (_, values) => values.map((value) => figure(value, unit)), size: 74 },
+      { ...line, values: (_, times) => times.map((time) => clock(time, { seconds: false })), space: 64, size: 28 },
+      { ...line, values: (_, values) => values.map((value) => figure(value, unit)), size: 74, ...(bytes && { incrs: BYTE_STEPS }) },
     ],
     series: [{ label: t('chart.time'), value: (_, time) => (time === null ? '–' : clock(time)) }, ...lines],
   };

@@ -13,9 +13,9 @@ export function Log({ fleet }) {
   const frame = useRef(null);
   const pinned = useRef(true);
   const [behind, setBehind] = useState(false);
-  const toEnd = () => { frame.current.scrollTop = frame.current.scrollHeight; };
-  const onScroll = ({ currentTarget: { scrollHeight, scrollTop, clientHeight } }) => {
-    pinned.current = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+  const toEnd = () => { frame.current.scrollTop = Math.max(frame.current.scrollTop, placeOfLast(frame.current)); };
+  const onScroll = ({ currentTarget }) => {
+    pinned.current = currentTarget.scrollTop > placeOfLast(currentTarget) - NEAR_END_PX;
     if (pinned.current) setBehind(false);
   };
   useLayoutEffect(() => { pinned.current = true; }, [turns.length]);
@@ -31,6 +31,12 @@ export function Log({ fleet }) {
     </div>
     ${behind && html`<button type="button" class="to-end" onClick=${toEnd}>${t('ask.new')}</button>`}
     <p class="hidden" role="status">${last?.phase === 'done' ? last.text : ''}</p>`;
+}
+
+/** Where to scroll for the last turn: its end, but never so far that its question and first sentence leave the view. */
+function placeOfLast(frame) {
+  const top = frame.lastElementChild?.offsetTop ?? 0;
+  return Math.min(frame.scrollHeight - frame.clientHeight, top - NEAR_END_PX / 2);
 }
 
 /** First questions, made from what is worst now. */

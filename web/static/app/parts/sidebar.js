@@ -17,6 +17,7 @@ export function Sidebar({ fleet }) {
         <button type="button" aria-label=${t('ask.close')} onClick=${() => setSidebar(false)}>✕</button>
       </header>
       <${Log} fleet=${fleet} />
+      <button type="button" class="open-sheet" aria-label=${t('head.assistant')} onClick=${() => setSidebar(true)}>▴</button>
       <${Composer} onAsked=${() => setSidebar(true)} />
     </aside>`;
 }

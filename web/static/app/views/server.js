@@ -17,13 +17,14 @@ const FIGURES = [
   ['cpu', 'percent'], ['memory', 'percent'], ['disk', 'percent'], ['network_in', 'bytes_per_second'],
   ['network_out', 'bytes_per_second'], ['load', 'number'], ['uptime_s', 'seconds'],
 ];
-const TOGETHER = { network_in: ['network_in', 'network_out'] }; // drawn as one chart
+const DRAWN_WITH = { network_out: 'network_in' };
 
 /** @param {{id: string, known: any, range: string}} props `known`: the server as the list has it, shown at once */
 export function Server({ id, known, range = '1h' }) {
   const url = `/api/servers/${encodeURIComponent(id)}?window=${encodeURIComponent(range)}`;
   const { data, error, mutate } = useSWR(url, getData, { refreshInterval: REFRESH_MS, revalidateOnFocus: false });
-  const server = known ?? data?.server;
+  const found = known ?? data?.server;
+  const server = found && { reasons: [], age_s: null, ...found }; // one that has just gone comes with less
   const close = () => setParams({ server: null, range: null });
   return html`
     <${Modal} label=${id} onClose=${close}>
@@ -49,14 +50,14 @@ function Head({ id, server, range }) {
     <header class="modal-head">
       <h2>${id}</h2>
       ${server && html`<${StatusPill} status=${server.status} />`}
-      ${server && html`<span class="muted">${kindOf(server)}</span>`}
       <span class="spacer" />
       <button type="button" onClick=${ask}>${t('server.ask')}</button>
       <select aria-label=${t('server.range')} value=${range} onChange=${(event) => setParams({ range: event.currentTarget.value }, { replace: true })}>
         ${RANGES.map((one) => html`<option key=${one} value=${one}>${t(`range.${one}`)}</option>`)}
       </select>
       <button type="button" onClick=${(event) => event.currentTarget.closest('dialog').close()}>${t('server.close')}</button>
-    </header>`;
+    </header>
+    ${server && html`<p class="modal-kind">${kindOf(server)}</p>`}`;
 }
 
 function kindOf(server) {
@@ -79,21 +80,24 @@ const Now = ({ server }) => html`
       </div>`)}
   </dl>`;
 
+/** One chart per concept; its parts (mounts) and both directions of the network are lines of one chart. */
 function Charts({ metrics }) {
-  const names = Object.keys(metrics).filter((name) => name !== 'network_out' || !metrics.network_in);
+  const groups = Map.groupBy(Object.keys(metrics), (name) => DRAWN_WITH[conceptOf(name)] ?? conceptOf(name));
   return html`
     <div class="charts">
-      ${names.map((name) => {
-        const group = (TOGETHER[name] ?? [name]).filter((one) => metrics[one]);
-        const title = group.map((one) => word('concept', one)).join(' · ');
-        return html`<${LineChart} key=${name} title=${title} unit=${metrics[name].unit} series=${group.map((one) => seriesOf(one, metrics[one]))} />`;
-      })}
-      ${names.length === 0 && html`<p class="muted">${t('chart.none')}</p>`}
+      ${[...groups].map(([concept, names]) => html`
+        <${LineChart} key=${concept} title=${[...new Set(names.map((name) => word('concept', conceptOf(name))))].join(' · ')}
+          unit=${metrics[names[0]].unit} series=${names.map((name) => seriesOf(name, metrics[name]))} />`)}
+      ${groups.size === 0 && html`<p class="muted">${t('chart.none')}</p>`}
     </div>`;
 }
 
+/** `disk` of `disk:/var`. */
+const conceptOf = (name) => name.split(':', 1)[0];
+
 function seriesOf(name, { times, values }) {
-  return { name: word('concept', name), points: times.map((time, i) => [time, values[i]]) };
+  const part = name.slice(conceptOf(name).length + 1);
+  return { name: part || word('concept', name), points: times.map((time, i) => [time, values[i]]) };
 }
 
 const Alerts = ({ alerts }) => html`
