@@ -7,7 +7,7 @@ import { Card } from './card.js';
 const HOLD_MS = 30_000;
 const WINDOW_FROM = 200; // cards; below that all of them stand in the page
 const ROW_PX = 148; // height of a card and the gap, as in parts.css
-const SPARE_ROWS = 3;
+const SPARE_ROWS = 2;
 
 export function Grid({ servers, label }) {
   const list = useRef(null);
