@@ -26,7 +26,7 @@ fallbacks_total: Counter[tuple[str, str]] = Counter()
 class Tools(Protocol):
     """What the engine needs of an MCP client."""
 
-    async def call(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]: ...
+    async def call(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]: ...
 
 
 class NothingAnswers(Exception):  # noqa: N818
@@ -61,7 +61,15 @@ class Trail:
 class Ways:
     """Calls a tool by the first way that works. `tools` is None where there is no MCP server."""
 
-    def __init__(self, tools: Tools | None, direct: FleetQueries, memory: FleetQueries) -> None:
+    def __init__(
+        self,
+        tools: Tools | None,
+        direct: FleetQueries,
+        memory: FleetQueries,
+        newest: Callable[[], float | None] = lambda: None,
+    ) -> None:
+        """`newest` is the time of the newest sample in memory: what memory says is as of then."""
+        self._newest = newest
         self._tools = tools
         self._direct = direct
         self._memory = memory
@@ -94,6 +102,8 @@ class Ways:
                 raise ToolFailed("absent")
             return await self._tools.call(tool, arguments)
         queries = self._direct if way == "direct" else self._memory
+        if way == "basic" and (newest := self._newest()) is not None:
+            arguments = {**arguments, "at": min(arguments.get("at", newest), newest)}
         reading = await getattr(queries, tool)(**arguments)
         body: dict[str, Any] = reading.to_json()
         return body

@@ -15,8 +15,9 @@ import psutil
 from fastapi import Request
 
 from assistant.engine import UnifiedAIEngine
+from assistant.mcp_client import ToolClient
 from monitoring.backends import LocalBackend
-from monitoring.errors import StoreUnavailable
+from monitoring.errors import BadQuery, StoreUnavailable
 from monitoring.ingest.scrape import ScrapeLoop
 from monitoring.queries import FleetQueries
 from monitoring.simulator import SimulatedFleet
@@ -67,16 +68,36 @@ class Parts:
     live: LiveFleet
     answers: Answers
     scrape: ScrapeLoop
+    tools: ToolClient
     clock: Callable[[], float]
     valkey: EmbeddedValkey | None = None
     fleet: SimulatedFleet | None = None
     zone: tzinfo = UTC
     started: float = field(default_factory=time.time)
     ready: bool = False
+    demo: bool = False
 
     def demo_running(self) -> bool:
         """True while simulated servers are being collected."""
-        return self.fleet is not None and self.fleet.running
+        return self.demo
+
+    async def start_demo(self) -> None:
+        """Starts the simulated fleet's exporter; the scrape loop finds its targets. Raises BadQuery without --demo."""
+        if self.fleet is None:
+            raise BadQuery("the simulated fleet is off; start with --demo")
+        if not self.demo:
+            await self.fleet.start()
+            self.demo = True
+
+    async def stop_demo(self) -> None:
+        """Stops it; its last samples stay and grow old."""
+        if self.fleet is not None and self.demo:
+            self.demo = False
+            await self.fleet.stop()
+
+    def mcp_state(self) -> str:
+        """How the engine's own MCP route is."""
+        return "connected" if self.tools.sessions else "connecting"
 
     def sources(self) -> list[str]:
         """Where samples come from."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from assistant.query import Query, Question
+from assistant.understanding.decide import decide
+from assistant.understanding.slots import Vocabulary, read_slots
 from engines.intents import IntentClassifier
 from engines.matching import ServerIndex
 from monitoring.catalog import Catalog
 from monitoring.inventory import Inventory
-
-from assistant.query import Query, Question
-from assistant.understanding.decide import decide
-from assistant.understanding.slots import Vocabulary, read_slots
 
 
 class Understanding:

@@ -66,9 +66,7 @@ INTENTS: dict[str, Kind] = {
 }
 
 
-def decide(
-    question: Question, slots: Slots, scores: Sequence[tuple[str, float]], inventory: Inventory
-) -> Query:
+def decide(question: Question, slots: Slots, scores: Sequence[tuple[str, float]], inventory: Inventory) -> Query:
     """The query, with the kind that cues, slots and the classifier's scores speak for."""
     said = {name for name, pattern in CUES.items() if pattern.search(slots.rest)}
     kind, confidence = _promql(question.text, inventory) or _by_cues(slots, said) or _by_scores(slots, said, scores)
@@ -80,7 +78,11 @@ def decide(
     if kind == "capacity":
         descending = False
     servers = slots.servers
-    if not servers and question.server in inventory.servers and kind in ("value", "detail", "history", "trend", "cause"):
+    if (
+        not servers
+        and question.server in inventory.servers
+        and kind in ("value", "detail", "history", "trend", "cause")
+    ):
         servers = (question.server,) if question.server else ()
     known = {intent for intent, _ in scores}
     agreed = dict(scores).get(next((i for i in known if INTENTS.get(i) == kind), ""), 0.0)
@@ -172,7 +174,11 @@ def _readings(slots: Slots, said: set[str]) -> list[tuple[Kind, float, bool]]:
         ("trend", 0.85, "trend" in said and subject),
         ("count", 0.9, ("count" in said or statistic == "count") and subject),
         ("filter", 0.9, bool(slots.thresholds) and subject),
-        ("rank", 0.9, (order or limits) and not single and not (statistic == "avg") and (concepts or _ranks(slots, said))),
+        (
+            "rank",
+            0.9,
+            (order or limits) and not single and not (statistic == "avg") and (concepts or _ranks(slots, said)),
+        ),
         ("rank", 0.85, bool(said & {"busiest", "idle"}) and not servers),
         ("history", 0.9, past and (concepts or bool(servers))),
         ("aggregate", 0.88, statistic in ("avg", "sum", "median") and concepts and not single),
@@ -202,7 +208,17 @@ def _by_scores(slots: Slots, said: set[str], scores: Sequence[tuple[str, float]]
         kind = INTENTS.get(intent)
         if kind is None or probability < 0.2:
             continue
-        if kind in ("out_of_scope", "smalltalk", "help", "action", "overview", "alerts", "anomaly", "changed", "report"):
+        if kind in (
+            "out_of_scope",
+            "smalltalk",
+            "help",
+            "action",
+            "overview",
+            "alerts",
+            "anomaly",
+            "changed",
+            "report",
+        ):
             if kind == "smalltalk" and probability < 0.5:
                 continue
             return kind, probability
@@ -230,5 +246,3 @@ def _statistic(found: Sequence[Statistic]) -> str | None:
             return f"p{one.q * 100:g}"
         return {"median": "p50"}.get(one.name, one.name)
     return None
-
-

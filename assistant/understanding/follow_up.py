@@ -39,7 +39,7 @@ def followed(query: Query, last: Turn | None, inventory: Inventory) -> Query:
     said = bool(query.servers or query.group)
     return query.but(
         kind=_kind(query, before),
-        servers=servers if servers or query.group else before.servers or last.mentioned[:1 if _one(query) else 20],
+        servers=servers if servers or query.group else before.servers or last.mentioned[: 1 if _one(query) else 20],
         group=query.group or (None if said or chosen else before.group),
         concepts=_concepts(query, before),
         part=query.part or (before.part if not query.concepts and not said else None),
@@ -69,7 +69,18 @@ def _pointed_at(text: str, last: Turn) -> tuple[str, ...]:
 
 def _kind(query: Query, before: Query) -> Kind:
     """Its own kind where it says one, else the kind of the question before."""
-    if query.kind in ("changed", "cause", "forecast", "trend", "anomaly", "alerts", "compare", "howto", "report", "count"):
+    if query.kind in (
+        "changed",
+        "cause",
+        "forecast",
+        "trend",
+        "anomaly",
+        "alerts",
+        "compare",
+        "howto",
+        "report",
+        "count",
+    ):
         return query.kind
     if query.thresholds:
         return before.kind if before.kind in ("filter", "count") else "filter"

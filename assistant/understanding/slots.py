@@ -19,7 +19,10 @@ from monitoring.catalog import Catalog
 from monitoring.inventory import Inventory
 
 STATUS = (
-    ("offline", r"\b(?:down|dead|offline|unreachable|not responding|not reporting|died)\b|죽은|죽었|다운|꺼진|꺼졌|오프라인|응답 ?(?:없|안)|내려간|안 ?뜨"),
+    (
+        "offline",
+        r"\b(?:down|dead|offline|unreachable|not responding|not reporting|died)\b|죽은|죽었|다운|꺼진|꺼졌|오프라인|응답 ?(?:없|안)|내려간|안 ?뜨",
+    ),
     ("critical", r"\bcritical\b|심각|위험"),
     ("warning", r"\bwarnings?\b|경고"),
     ("healthy", r"\bhealthy\b|정상인"),
@@ -141,7 +144,9 @@ def _group(text: str, inventory: Inventory, catalog: Catalog, *, suffixed: bool)
 def _group_match(word: str, text: str, *, suffixed: bool, alone: bool) -> re.Match[str] | None:
     escaped = re.escape(word)
     if suffixed:
-        return re.search(rf"(?<![a-z0-9가-힣]){escaped}[ -]?(?:{SERVERISH}(?![a-z])|서버(?:들)?|노드|장비|쪽|계층|티어)", text)
+        return re.search(
+            rf"(?<![a-z0-9가-힣]){escaped}[ -]?(?:{SERVERISH}(?![a-z])|서버(?:들)?|노드|장비|쪽|계층|티어)", text
+        )
     if not alone:
         return None
     if word.isascii():

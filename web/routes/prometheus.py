@@ -10,7 +10,14 @@ from fastapi import APIRouter, Request
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from monitoring.errors import BackendUnavailable, BadQuery, BadSample, OpenManagerError, QueryTooExpensive, StoreUnavailable
+from monitoring.errors import (
+    BackendUnavailable,
+    BadQuery,
+    BadSample,
+    OpenManagerError,
+    QueryTooExpensive,
+    StoreUnavailable,
+)
 from monitoring.ingest.remote_write import BodyTooLarge, decode
 from monitoring.model import Labels, Matcher
 from monitoring.promql import plan
@@ -171,7 +178,14 @@ async def alerts(request: Request) -> Response:
 @prometheus_errors
 async def buildinfo(_request: Request) -> Response:
     """What Grafana asks to know whom it speaks with."""
-    facts = {"version": "3.0.0", "revision": __version__, "branch": "", "buildUser": "", "buildDate": "", "goVersion": ""}
+    facts = {
+        "version": "3.0.0",
+        "revision": __version__,
+        "branch": "",
+        "buildUser": "",
+        "buildDate": "",
+        "goVersion": "",
+    }
     return ok(facts)
 
 
@@ -282,5 +296,3 @@ def _positive(given: _Given, name: str, default: float | None) -> float:
     if found <= 0:
         raise BadQuery("zero or negative query resolution step widths are not accepted. Try a positive integer")
     return found
-
-

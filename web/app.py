@@ -1,0 +1,218 @@
+"""`create_app`: the composition root. Everything is made here once, handed down, and closed here, last in first out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict
+from datetime import UTC, tzinfo
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from fastapi import FastAPI
+from starlette.routing import Route
+
+from assistant.engine import UnifiedAIEngine
+from assistant.mcp_client import ToolClient
+from assistant.query import Question
+from assistant.understanding import Understanding
+from assistant.ways import Ways
+from mcp_server.server import HttpEndpoint, create_server, http_endpoint
+from monitoring import catalog as catalogue
+from monitoring.backends import LocalBackend
+from monitoring.errors import StoreUnavailable
+from monitoring.ingest import host
+from monitoring.ingest.scrape import ScrapeLoop
+from monitoring.ingest.targets import Target, TargetsFile, target
+from monitoring.queries import FleetQueries
+from monitoring.simulator import SimulatedFleet
+from monitoring.store.redis import SampleStore
+from monitoring.store.server import EmbeddedValkey
+from web import __version__, envelope
+from web.live import LiveFleet
+from web.middleware import BodyLimit, SecurityHeaders, VersionedPaths
+from web.parts import Answers, Parts
+from web.routes import ask, fleet, pages, prometheus, system
+from web.settings import Settings
+
+log = logging.getLogger(__name__)
+UPKEEP_S = 60.0
+
+
+def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> FastAPI:
+    """The whole product as one ASGI application. Nothing is opened before its lifespan begins."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            parts, endpoint = await _open(settings, clock, stack)
+            app.state.parts = parts
+            app.router.routes.insert(0, Route("/mcp", endpoint.app, include_in_schema=False))
+            yield
+
+    app = FastAPI(title="OpenManager", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    envelope.install(app)
+    for module in (ask, fleet, prometheus, system, pages):
+        app.include_router(module.router)
+    app.mount("/static", pages.Assets(directory=pages.STATIC))
+    app.add_middleware(BodyLimit)
+    app.add_middleware(VersionedPaths)
+    app.add_middleware(SecurityHeaders)
+    return app
+
+
+async def open_store(settings: Settings, stack: AsyncExitStack) -> tuple[SampleStore, EmbeddedValkey | None]:
+    """The store, with its embedded server where no other was named; both are closed by `stack`."""
+    valkey = None
+    url = settings.redis_url
+    if url is None:
+        valkey = EmbeddedValkey(settings.data_dir)
+        await valkey.start()
+        stack.push_async_callback(valkey.close)
+        url = valkey.url
+    store = SampleStore(url)
+    stack.push_async_callback(store.close)
+    return store, valkey
+
+
+def make_engine(
+    tools: ToolClient | None, direct: FleetQueries, memory: FleetQueries, newest: Callable[[], float | None]
+) -> UnifiedAIEngine:
+    """The engine over its three ways."""
+    return UnifiedAIEngine(Understanding(direct.catalog), Ways(tools, direct, memory, newest), direct, memory)
+
+
+async def _open(settings: Settings, clock: Callable[[], float], stack: AsyncExitStack) -> tuple[Parts, HttpEndpoint]:
+    store, valkey = await open_store(settings, stack)
+    catalog = catalogue.load()
+    backend = LocalBackend(store)
+    direct = FleetQueries(backend, catalog, clock)
+    memory = FleetQueries(LocalBackend(store, memory=True), catalog, clock)
+    holder: list[Parts] = []
+    server = create_server(direct, _asker(holder), __version__, _recall(holder))
+    endpoint = http_endpoint(server)
+    tools = ToolClient(settings.mcp_url or server, timeout_s=settings.mcp_timeout)
+    engine = make_engine(tools, direct, memory, _newest(store))
+    live = LiveFleet(direct, lambda: (store.catalog_version, store.newest_ms()), clock)
+    demo = SimulatedFleet() if settings.demo else None
+    scrape = _scrape(settings, store, holder)
+    parts = Parts(
+        settings, store, backend, direct, engine, live, Answers(store), scrape, tools, clock, valkey, demo, local_zone()
+    )
+    holder.append(parts)
+    await stack.enter_async_context(endpoint.lifespan())
+    tasks = await stack.enter_async_context(_tasks())
+    if valkey is not None:
+        tasks.create_task(valkey.watch(), name="valkey")
+    tasks.create_task(tools.run(), name="mcp-client")
+    await _begin(parts, tasks)
+    return parts, endpoint
+
+
+async def _begin(parts: Parts, tasks: asyncio.TaskGroup) -> None:
+    """Starts what runs for as long as the application does."""
+    try:
+        await parts.store.labels()
+    except StoreUnavailable as error:
+        log.warning("store.away_at_start cause=%s", error.cause)
+    tasks.create_task(_warm(parts), name="warm")
+    tasks.create_task(_upkeep(parts), name="upkeep")
+    if parts.fleet is not None:
+        await parts.start_demo()
+        tasks.create_task(_backfill(parts), name="backfill")
+    tasks.create_task(parts.scrape.run(), name="scrape")
+    tasks.create_task(parts.live.watch(), name="live")
+    parts.ready = True
+
+
+@asynccontextmanager
+async def _tasks() -> AsyncIterator[asyncio.TaskGroup]:
+    """A task group whose tasks are cancelled when the application ends."""
+    async with asyncio.TaskGroup() as group:
+        try:
+            yield group
+        finally:
+            for task in group._tasks:
+                task.cancel()
+
+
+async def _warm(parts: Parts) -> None:
+    await asyncio.to_thread(parts.engine.understanding.warm)
+    log.info("assistant.warm backend=%s", parts.engine.understanding.backend)
+
+
+async def _upkeep(parts: Parts) -> None:
+    """Seals hours that are over and drops those past retention, once a minute."""
+    while True:
+        try:
+            await parts.store.seal(parts.clock())
+            await parts.store.trim(parts.settings.retention_s, parts.clock())
+        except StoreUnavailable as error:
+            log.warning("upkeep.skipped cause=%s", error.cause)
+        await asyncio.sleep(UPKEEP_S)
+
+
+async def _backfill(parts: Parts) -> None:
+    """Gives the simulated fleet the day that it would have had, where the store does not have it yet."""
+    assert parts.fleet is not None
+    for batch in parts.fleet.backfill(parts.clock()):
+        parts.scrape.outbox.put(batch)
+        while parts.scrape.outbox.waiting > 200_000:
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0)
+
+
+def _scrape(settings: Settings, store: SampleStore, holder: list[Parts]) -> ScrapeLoop:
+    fixed = [target(address) for address in settings.scrape]
+    file = TargetsFile(Path(settings.targets)) if settings.targets else None
+
+    def wanted() -> Iterable[Target]:
+        simulated = holder[0].fleet.targets() if holder and holder[0].fleet and holder[0].demo_running() else ()
+        return [*fixed, *(file.current() if file else ()), *simulated]
+
+    return ScrapeLoop(
+        store.append,
+        wanted,
+        local=host.collect if settings.local else None,
+        interval_s=settings.scrape_interval,
+        timeout_s=min(settings.scrape_timeout, settings.scrape_interval * 0.9),
+    )
+
+
+def _asker(holder: list[Parts]) -> Callable[[str], Awaitable[dict[str, Any]]]:
+    async def asked(text: str) -> dict[str, Any]:
+        parts = holder[0]
+        answer = await parts.engine.answer(Question(text, parts.clock(), parts.zone))
+        await ask.remember(parts, answer)
+        return asdict(answer)
+
+    return asked
+
+
+def _recall(holder: list[Parts]) -> Callable[[str], Awaitable[dict[str, Any] | None]]:
+    async def recalled(answer_id: str) -> dict[str, Any] | None:
+        return await ask.recall(holder[0], answer_id)
+
+    return recalled
+
+
+def _newest(store: SampleStore) -> Callable[[], float | None]:
+    def newest() -> float | None:
+        found = store.newest_ms()
+        return None if found is None else found / 1000
+
+    return newest
+
+
+def local_zone() -> tzinfo:
+    """The zone of this machine by its IANA name; UTC where it has none."""
+    link = Path("/etc/localtime")
+    name = str(link.resolve()).partition("zoneinfo/")[2] if link.exists() else ""
+    try:
+        return ZoneInfo(name) if name else UTC
+    except (KeyError, ValueError, OSError):
+        return UTC
