@@ -36,7 +36,10 @@ def find_binary() -> Path:
 
 def private_directory(path: Path) -> None:
     """Make `path` a directory that only this user can enter. Raises BadSetting where it belongs to another."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:
+        raise BadSetting(f"cannot make the directory '{path}': {exc.strerror}; choose another with --data-dir") from exc
     facts = path.lstat()
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid():
         raise BadSetting(f"'{path}' is not a directory of this user; choose another with --data-dir")

@@ -33,14 +33,14 @@ _WATCH_S = 0.05
 
 
 class EmbeddedValkey:
-    """A Valkey on a unix socket for the data in `data_dir`, shared by all processes of one user.
+    """A Valkey on a unix socket that keeps its files in `data_dir`/valkey, shared by all processes of one user.
 
     The process that holds the lock of the directory runs the server; others attach to it and take over when the
     holder is gone. Every write is on disk when it is acknowledged (`appendfsync always`).
     """
 
     def __init__(self, data_dir: Path, *, maxmemory_bytes: int = 0, runtime_dir: Path | None = None) -> None:
-        self.data_dir = data_dir.absolute()
+        self.data_dir = data_dir.resolve() / "valkey"
         self.maxmemory_bytes = maxmemory_bytes
         self.restarts = 0
         """How often `watch` had to start the server again."""
