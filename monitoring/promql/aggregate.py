@@ -12,7 +12,7 @@ from monitoring.model import LabelKey, Labels, label_key
 from monitoring.promql.format import plain
 from monitoring.promql.quantiles import sorted_quantile
 from monitoring.promql.sums import add_up, group_sums
-from monitoring.promql.values import NAME, Floats, InstantVector, Ints, nothing, take, vector
+from monitoring.promql.values import METADATA, Bools, Floats, InstantVector, Ints, nothing, take, vector
 
 
 class Groups(NamedTuple):
@@ -37,7 +37,7 @@ def aggregate(
     if op in _SIMPLE:
         values = _SIMPLE[op](groups)
         present = np.logical_or.reduceat(groups.sorted.present, groups.starts, axis=0)
-        return vector(groups.labels, values, present, groups.sorted.drop[groups.starts])
+        return vector(groups.labels, values, present, _drops(groups))
     if isinstance(param, str):
         return _count_values(groups, param)
     if param is None:
@@ -62,8 +62,13 @@ def _key(by: bool, names: Sequence[str]) -> Callable[[Labels], LabelKey]:
     if by:
         wanted = sorted(set(names))
         return lambda labels: tuple([(name, labels[name]) for name in wanted if name in labels])
-    hidden = {*names, NAME}
+    hidden = METADATA.union(names)
     return lambda labels: tuple([pair for pair in label_key(labels) if pair[0] not in hidden])
+
+
+def _drops(groups: Groups) -> Bools:
+    """A group's name goes when that of any member does."""
+    return np.logical_or.reduceat(groups.sorted.drop, groups.starts)
 
 
 def _sum(groups: Groups) -> Floats:
@@ -95,10 +100,9 @@ def _extreme(pick: np.ufunc) -> Callable[[Groups], Floats]:
 
 
 def _variance(groups: Groups) -> Floats:
-    with np.errstate(invalid="ignore", over="ignore"):
-        means = np.repeat(_avg(groups), groups.sizes, axis=0)
-        apart = np.where(groups.sorted.present, groups.sorted.values - means, 0.0)
-        return np.add.reduceat(apart * apart, groups.starts, axis=0) / np.maximum(_count(groups), 1)
+    means = np.repeat(_avg(groups), groups.sizes, axis=0)
+    apart = np.where(groups.sorted.present, groups.sorted.values - means, 0.0)
+    return np.add.reduceat(apart * apart, groups.starts, axis=0) / np.maximum(_count(groups), 1)
 
 
 _SIMPLE: dict[str, Callable[[Groups], Floats]] = {
@@ -122,7 +126,7 @@ def _quantile(groups: Groups, wanted: Floats) -> InstantVector:
         counts = groups.sorted.present[start : start + size].sum(axis=0)
         present[g] = counts > 0
         out[g] = sorted_quantile(filled[start : start + size].T, np.maximum(counts, 1), wanted)
-    return vector(groups.labels, out, present, groups.sorted.drop[groups.starts])
+    return vector(groups.labels, out, present, _drops(groups))
 
 
 def _count_values(groups: Groups, label: str) -> InstantVector:
@@ -157,13 +161,12 @@ def _chosen(op: str, found: InstantVector, groups: Groups, param: Floats) -> Ins
     for start, size in zip(groups.starts.tolist(), groups.sizes.tolist(), strict=True):
         rows = slice(start, start + size)
         order = np.lexsort((ordering[rows], ~groups.sorted.present[rows]), axis=0)
-        rank = np.empty_like(order)
-        np.put_along_axis(rank, order, np.broadcast_to(np.arange(size)[:, None], order.shape), axis=0)
+        rank = np.argsort(order, axis=0)
         places = groups.order[rows]
         chosen[places] = groups.sorted.present[rows] & (rank < most)
         ranks[places] = rank + start
     kept = InstantVector(found.labels, found.values, chosen, found.drop)
-    if chosen.shape[1] == 1:
+    if len(param) == 1:
         return take(kept, np.argsort(ranks[:, 0], kind="stable")[: len(found.labels)])
     return kept
 

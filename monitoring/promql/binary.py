@@ -9,7 +9,18 @@ import numpy as np
 from monitoring.errors import BadQuery
 from monitoring.model import LabelKey, Labels, label_key
 from monitoring.promql.tree import Binary, Matching
-from monitoring.promql.values import NAME, Bools, Floats, InstantVector, merged, nothing, take, vector
+from monitoring.promql.values import (
+    NAME,
+    Bools,
+    Floats,
+    InstantVector,
+    compact,
+    merged,
+    nothing,
+    stacked,
+    take,
+    vector,
+)
 
 ARITHMETIC: dict[str, Callable[[Floats, Floats], Floats]] = {
     "+": np.add,
@@ -32,17 +43,15 @@ COMPARISON: dict[str, Callable[[Floats, Floats], Bools]] = {
 
 def scalars(op: str, left: Floats, right: Floats) -> Floats:
     """Two scalars; a comparison gives 0 or 1."""
-    with np.errstate(all="ignore"):
-        return ARITHMETIC[op](left, right) if op in ARITHMETIC else COMPARISON[op](left, right).astype(np.float64)
+    return ARITHMETIC[op](left, right) if op in ARITHMETIC else COMPARISON[op](left, right).astype(np.float64)
 
 
 def with_scalar(node: Binary, found: InstantVector, scalar: Floats, scalar_first: bool) -> InstantVector:
     """A vector and a scalar; a comparison without `bool` keeps the vector's own values where it holds."""
     left, right = (scalar[None, :], found.values) if scalar_first else (found.values, scalar[None, :])
-    with np.errstate(all="ignore"):
-        if node.op in ARITHMETIC:
-            return vector(found.labels, ARITHMETIC[node.op](left, right), found.present, drop=True)
-        holds = COMPARISON[node.op](left, right)
+    if node.op in ARITHMETIC:
+        return vector(found.labels, ARITHMETIC[node.op](left, right), found.present, drop=True)
+    holds = COMPARISON[node.op](left, right)
     if node.returns_bool:
         return vector(found.labels, holds.astype(np.float64), found.present, drop=True)
     return InstantVector(found.labels, found.values, found.present & holds, found.drop)
@@ -57,7 +66,9 @@ def sets(node: Binary, left: InstantVector, right: InstantVector) -> InstantVect
     if node.op == "or":
         there = _any_of(left_keys, left.present, len(numbers))
         extra = right.present & ~there[right_keys]
-        return merged(_stacked(left, InstantVector(right.labels, right.values, extra, right.drop)))
+        return merged(
+            stacked([left, compact(InstantVector(right.labels, right.values, extra, right.drop))], left.values.shape[1])
+        )
     there = _any_of(right_keys, right.present, len(numbers))[left_keys]
     present = left.present & (there if node.op == "and" else ~there)
     return InstantVector(left.labels, left.values, present, left.drop)
@@ -83,24 +94,23 @@ def vectors(node: Binary, left: InstantVector, right: InstantVector) -> InstantV
     present = many.present[many_rows] & one.present[one_rows]
     if matching.card == "one-to-one":
         _check_many([key(many.labels[m]) for m in many_rows.tolist()], present)
-    labels = [_result_labels(many.labels[m], one.labels[o], matching) for m, o in pairs]
+    made = [_result_labels(many.labels[m], one.labels[o], matching) for m, o in pairs]
     first, second = (one_rows, many_rows) if swapped else (many_rows, one_rows)
-    return _computed(node, labels, take(left, first), take(right, second), present, many.drop[many_rows])
+    return _computed(node, made, take(left, first), take(right, second), present, many.drop[many_rows])
 
 
 def _computed(
     node: Binary, labels: list[Labels], left: InstantVector, right: InstantVector, present: Bools, drop: Bools
 ) -> InstantVector:
     grouping = node.matching.card != "one-to-one"
-    with np.errstate(all="ignore"):
-        if node.op in ARITHMETIC:
-            out = vector(labels, ARITHMETIC[node.op](left.values, right.values), present, drop=True)
+    if node.op in ARITHMETIC:
+        out = vector(labels, ARITHMETIC[node.op](left.values, right.values), present, drop=True)
+    else:
+        holds = COMPARISON[node.op](left.values, right.values)
+        if node.returns_bool:
+            out = vector(labels, holds.astype(np.float64), present, drop=True)
         else:
-            holds = COMPARISON[node.op](left.values, right.values)
-            if node.returns_bool:
-                out = vector(labels, holds.astype(np.float64), present, drop=True)
-            else:
-                out = InstantVector(labels, left.values, present & holds, drop)
+            out = InstantVector(labels, left.values, present & holds, drop)
     try:
         return merged(out)
     except BadQuery:
@@ -164,28 +174,31 @@ def _result_labels(many: Labels, one: Labels, matching: Matching) -> Labels:
 
 
 def _filled(node: Binary, left: InstantVector, right: InstantVector) -> tuple[InstantVector, InstantVector]:
-    """Both sides with the `fill` values where the other side has a series and this one has none."""
+    """Both sides with the `fill` values where the other side has a match group and this one has none."""
     matching = node.matching
-    if matching.fill_left is None and matching.fill_right is None:
-        return left, right
-    raise BadQuery("fill modifiers are not supported")
+    for_left, for_right = matching.fill_left, matching.fill_right
+    if matching.card == "one-to-many":  # Prometheus 3.14 swaps the sides of group_right, but not their fills
+        for_left, for_right = for_right, for_left
+    filled_left = left if for_left is None else _with_fill(left, right, matching, for_left)
+    filled_right = right if for_right is None else _with_fill(right, left, matching, for_right)
+    return filled_left, filled_right
+
+
+def _with_fill(side: InstantVector, other: InstantVector, matching: Matching, value: float) -> InstantVector:
+    key = _signature(matching)
+    numbers: dict[LabelKey, int] = {}
+    others = [numbers.setdefault(key(labels), len(numbers)) for labels in other.labels]
+    own = [numbers.setdefault(key(labels), len(numbers)) for labels in side.labels]
+    missing = _any_of(others, other.present, len(numbers)) & ~_any_of(own, side.present, len(numbers))
+    values = np.where(missing, value, np.nan)
+    extra = vector([dict(one) for one in numbers], values, missing, drop=True)
+    return stacked([side, compact(extra)], side.values.shape[1])
 
 
 def _any_of(keys: list[int], present: Bools, groups: int) -> Bools:
     out = np.zeros((groups, present.shape[1]), dtype=bool)
     np.logical_or.at(out, np.array(keys, dtype=np.int64), present)
     return out
-
-
-def _stacked(left: InstantVector, right: InstantVector) -> InstantVector:
-    alive = np.flatnonzero(right.present.any(axis=1))
-    more = take(right, alive)
-    return InstantVector(
-        left.labels + more.labels,
-        np.concatenate((left.values, more.values)),
-        np.concatenate((left.present, more.present)),
-        np.concatenate((left.drop, more.drop)),
-    )
 
 
 def show(labels: Labels) -> str:

@@ -83,6 +83,5 @@ DATES: dict[str, Elementwise] = {
 
 
 def apply(function: Elementwise, values: Floats, args: Sequence[Floats]) -> Floats:
-    """The function's values, without warnings about what IEEE defines."""
-    with np.errstate(all="ignore"):
-        return function(values, *args)
+    """The function of the values and its scalar arguments."""
+    return function(values, *args)

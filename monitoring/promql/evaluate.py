@@ -12,6 +12,7 @@ from monitoring.errors import BadQuery, QueryTooExpensive
 from monitoring.model import Labels, Matcher, Series
 from monitoring.promql import aggregate, binary, histograms, relabel
 from monitoring.promql.elementwise import DATES, MATHS, apply
+from monitoring.promql.format import open_metrics
 from monitoring.promql.overtime import RANGE_FUNCTIONS
 from monitoring.promql.parse import first_step
 from monitoring.promql.tree import (
@@ -29,13 +30,16 @@ from monitoring.promql.tree import (
 )
 from monitoring.promql.values import (
     NAME,
+    Bools,
     Floats,
     InstantVector,
     Ints,
     Limits,
     Value,
+    alive_rows,
     compact,
     nothing,
+    stacked,
     take,
     vector,
 )
@@ -96,7 +100,7 @@ class Evaluation:
         at = steps if node.at_ms is None else np.full(1, node.at_ms)
         found, times = latest(samples, at - node.offset_ms, self._lookback)
         self._afford(len(samples.labels) * len(steps))
-        alive = found.present.any(axis=1)
+        alive = alive_rows(found.present)
         if not alive.all():
             found, times = take(found, alive), times[alive]
         return _widened(found, len(steps)), np.broadcast_to(times, (len(found.labels), len(steps)))
@@ -226,11 +230,11 @@ class Evaluation:
 
     def _call_absent(self, node: Call, steps: Ints) -> InstantVector:
         found = self.vector(node.args[0], steps)
-        return _absence(node.args[0], ~found.present.any(axis=0))
+        return _absence(node.args[0], np.logical_not(found.present.any(axis=0)))
 
     def _call_absent_over_time(self, node: Call, steps: Ints) -> InstantVector:
         window = self.windows(node.args[0], steps)
-        return _absence(node.args[0], ~(window.hi > window.lo).any(axis=0))
+        return _absence(node.args[0], np.logical_not((window.hi > window.lo).any(axis=0)))
 
     def _call_sort(self, node: Call, steps: Ints, descending: bool = False) -> InstantVector:
         found = self.vector(node.args[0], steps)
@@ -241,6 +245,17 @@ class Evaluation:
 
     def _call_sort_desc(self, node: Call, steps: Ints) -> InstantVector:
         return self._call_sort(node, steps, descending=True)
+
+    def _call_sort_by_label(self, node: Call, steps: Ints, descending: bool = False) -> InstantVector:
+        found = self.vector(node.args[0], steps)
+        if len(steps) > 1:
+            return found
+        names = [_text(arg) for arg in node.args[1:]]
+        order = relabel.natural_order(found.labels, names)
+        return take(found, np.array(order[::-1] if descending else order, dtype=np.int64))
+
+    def _call_sort_by_label_desc(self, node: Call, steps: Ints) -> InstantVector:
+        return self._call_sort_by_label(node, steps, descending=True)
 
     def _call_label_replace(self, node: Call, steps: Ints) -> InstantVector:
         found = self.vector(node.args[0], steps)
@@ -256,6 +271,17 @@ class Evaluation:
         wanted = self.scalar(node.args[0], steps)
         self._check_quantile(wanted)
         return self._noted(histograms.bucket_quantiles(self.vector(node.args[1], steps), wanted))
+
+    def _call_histogram_quantiles(self, node: Call, steps: Ints) -> InstantVector:
+        """Several quantiles of one histogram, each labelled with its φ."""
+        found, label = self.vector(node.args[0], steps), _text(node.args[1])
+        parts = []
+        for arg in node.args[2:]:
+            wanted = self.scalar(arg, steps)
+            self._check_quantile(wanted)
+            part = self._noted(histograms.bucket_quantiles(found, wanted))
+            parts.append(relabel.labelled(part, label, open_metrics(float(wanted[0]))))
+        return stacked(parts, len(steps))
 
     def _call_histogram_fraction(self, node: Call, steps: Ints) -> InstantVector:
         lower, upper = self.scalar(node.args[0], steps), self.scalar(node.args[1], steps)
@@ -324,7 +350,7 @@ def _widened(found: InstantVector, steps: int) -> InstantVector:
     )
 
 
-def _absence(node: Node, absent: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> InstantVector:
+def _absence(node: Node, absent: Bools) -> InstantVector:
     """1 where nothing was, labelled with what the selector's equality matchers promise."""
     if isinstance(node, Constant):
         node = node.inner

@@ -34,6 +34,15 @@ def sample(value: float) -> str:
     return format(Decimal(text), "f") if 1e-6 <= abs(value) < 1e21 else text
 
 
+def open_metrics(value: float) -> str:
+    """A number as OpenMetrics writes it in labels: whole ones with `.0`.
+
+    >>> open_metrics(1.0), open_metrics(0.25)
+    ('1.0', '0.25')
+    """
+    return repr(value) if math.isfinite(value) else _special(value)
+
+
 def _special(value: float) -> str:
     if math.isnan(value):
         return "NaN"

@@ -47,8 +47,7 @@ def bucket_fractions(found: InstantVector, lower: Floats, upper: Floats) -> Note
     """`histogram_fraction`: the share of observations between `lower` and `upper`, both [steps]."""
     low = _each(found, lower, _rank, [])
     high = _each(found, upper, _rank, [])
-    with np.errstate(invalid="ignore"):
-        share = np.where((lower >= upper) & ~np.isnan(low.found.values), 0.0, high.found.values - low.found.values)
+    share = np.where((lower >= upper) & ~np.isnan(low.found.values), 0.0, high.found.values - low.found.values)
     return Noted(vector(low.found.labels, share, low.found.present, low.found.drop), [], low.warnings)
 
 
@@ -98,9 +97,9 @@ def _by_presence(
     bounds: Floats, counts: Floats, there: Bools, phi: Floats, compute: Callable[[Floats, Floats, Floats], Floats]
 ) -> tuple[Floats, Bools]:
     """[members × buckets × steps] to [members × steps]; columns with the same buckets missing go together."""
-    columns = np.moveaxis(counts, 1, 0).reshape(len(bounds), -1)
-    mask = np.moveaxis(there, 1, 0).reshape(len(bounds), -1)
-    wanted = phi.ravel()
+    columns: Floats = np.moveaxis(counts, 1, 0).reshape(len(bounds), -1)
+    mask: Bools = np.moveaxis(there, 1, 0).reshape(len(bounds), -1)
+    wanted: Floats = phi.ravel()
     out, present = np.full(len(wanted), np.nan), mask.any(axis=0)
     whole = mask.all(axis=0)
     if whole.any():
@@ -111,8 +110,7 @@ def _by_presence(
         for k in range(patterns.shape[1]):
             mine, some = partial[which.ravel() == k], patterns[:, k]
             out[mine] = compute(*_coalesced(bounds[some], columns[np.ix_(some, mine)]), wanted[mine])
-    shape = phi.shape
-    return out.reshape(shape), present.reshape(shape)
+    return out.reshape(phi.shape), np.asarray(present).reshape(phi.shape)
 
 
 def _coalesced(bounds: Floats, counts: Floats) -> tuple[Floats, Floats]:
@@ -138,21 +136,20 @@ def _quantile(bounds: Floats, counts: Floats, phi: Floats, infos: list[str]) -> 
     """promql/quantile.go, BucketQuantile: linear within the bucket that holds the rank."""
     if len(bounds) < 2 or bounds[-1] != np.inf:
         return _outside(phi, np.full(len(phi), np.nan))
-    with np.errstate(all="ignore"):
-        counts, forced = _monotonic(counts)
-        if forced:
-            infos.append("PromQL info: input to histogram_quantile needed to be fixed for monotonicity")
-        total = counts[-1]
-        rank = phi * total
-        bucket = np.minimum((counts[:-1] < rank).sum(axis=0), len(bounds) - 1)
-        columns = np.arange(len(phi))
-        before = np.maximum(bucket - 1, 0)
-        low = np.where(bucket > 0, bounds[before], 0.0)
-        under = np.where(bucket > 0, counts[before, columns], 0.0)
-        inside = low + (bounds[bucket] - low) * ((rank - under) / (counts[bucket, columns] - under))
-        value = np.where((bucket == 0) & (bounds[0] <= 0), bounds[0], inside)
-        value = np.where(bucket == len(bounds) - 1, bounds[-2], value)
-        value = np.where((total == 0) | np.isnan(total), np.nan, value)
+    counts, forced = _monotonic(counts)
+    if forced:
+        infos.append("PromQL info: input to histogram_quantile needed to be fixed for monotonicity")
+    total = counts[-1]
+    rank = phi * total
+    bucket = np.minimum((counts[:-1] < rank).sum(axis=0), len(bounds) - 1)
+    columns = np.arange(len(phi))
+    before = np.maximum(bucket - 1, 0)
+    low = np.where(bucket > 0, bounds[before], 0.0)
+    under = np.where(bucket > 0, counts[before, columns], 0.0)
+    inside = low + (bounds[bucket] - low) * ((rank - under) / (counts[bucket, columns] - under))
+    value = np.where((bucket == 0) & (bounds[0] <= 0), bounds[0], inside)
+    value = np.where(bucket == len(bounds) - 1, bounds[-2], value)
+    value = np.where((total == 0) | np.isnan(total), np.nan, value)
     return _outside(phi, value)
 
 
@@ -165,15 +162,14 @@ def _rank(bounds: Floats, counts: Floats, limit: Floats) -> Floats:
     """The share of observations ≤ `limit`, linear within a bucket (promql/quantile.go, BucketFraction)."""
     if len(bounds) < 2 or bounds[-1] != np.inf:
         return np.full(len(limit), np.nan)
-    with np.errstate(all="ignore"):
-        counts, _ = _monotonic(counts)
-        columns = np.arange(len(limit))
-        bucket = np.minimum(np.searchsorted(bounds, limit), len(bounds) - 1)
-        before = np.maximum(bucket - 1, 0)
-        low = np.where(bucket > 0, bounds[before], np.where(bounds[0] > 0, 0.0, -np.inf))
-        under = np.where(bucket > 0, counts[before, columns], 0.0)
-        width, height = bounds[bucket] - low, counts[bucket, columns] - under
-        inside = under + np.where(np.isinf(width), 0.0, height * (limit - low) / width)
-        reached = np.where(limit >= bounds[bucket], counts[bucket, columns], np.where(limit <= low, under, inside))
-        share = reached / counts[-1]
+    counts, _ = _monotonic(counts)
+    columns = np.arange(len(limit))
+    bucket = np.minimum(np.searchsorted(bounds, limit), len(bounds) - 1)
+    before = np.maximum(bucket - 1, 0)
+    low = np.where(bucket > 0, bounds[before], np.where(bounds[0] > 0, 0.0, -np.inf))
+    under = np.where(bucket > 0, counts[before, columns], 0.0)
+    width, height = bounds[bucket] - low, counts[bucket, columns] - under
+    inside = under + np.where(np.isinf(width), 0.0, height * (limit - low) / width)
+    reached = np.where(limit >= bounds[bucket], counts[bucket, columns], np.where(limit <= low, under, inside))
+    share = reached / counts[-1]
     return np.where(np.isnan(limit) | (counts[-1] == 0), np.nan, share)

@@ -84,22 +84,21 @@ def _extrapolated(window: RangeVector, *, counter: bool, per_second: bool) -> An
     counts = _counts(window)
     first, last = _ends(window)
     values, times = window.samples.values, window.samples.times
-    with np.errstate(all="ignore"):
-        growth = _increase(window) if counter else values[last] - values[first]
-        sampled = (times[last] - times[first]) / 1000.0
-        interval = sampled / (counts - 1)
-        to_start = (times[first] - (window.ends - window.range_ms)) / 1000.0
-        to_end = (window.ends - times[last]) / 1000.0
-        limit = interval * 1.1
-        to_start = np.where(to_start >= limit, interval / 2, to_start)
-        if counter:
-            to_zero = np.where((growth > 0) & (values[first] >= 0), sampled * (values[first] / growth), to_start)
-            to_start = np.minimum(to_start, to_zero)
-        to_end = np.where(to_end >= limit, interval / 2, to_end)
-        factor = (sampled + to_start + to_end) / sampled
-        if per_second:
-            factor = factor / (window.range_ms / 1000.0)
-        return growth * factor, counts >= 2
+    growth = _increase(window) if counter else values[last] - values[first]
+    sampled = (times[last] - times[first]) / 1000.0
+    interval = sampled / (counts - 1)
+    to_start = (times[first] - (window.ends - window.range_ms)) / 1000.0
+    to_end = (window.ends - times[last]) / 1000.0
+    limit = interval * 1.1
+    to_start = np.where(to_start >= limit, interval / 2, to_start)
+    if counter:
+        to_zero = np.where((growth > 0) & (values[first] >= 0), sampled * (values[first] / growth), to_start)
+        to_start = np.minimum(to_start, to_zero)
+    to_end = np.where(to_end >= limit, interval / 2, to_end)
+    factor = (sampled + to_start + to_end) / sampled
+    if per_second:
+        factor = factor / (window.range_ms / 1000.0)
+    return growth * factor, counts >= 2
 
 
 def _instant(window: RangeVector, *, rate: bool) -> Answer:
@@ -108,13 +107,12 @@ def _instant(window: RangeVector, *, rate: bool) -> Answer:
     _, last = _ends(window)
     earlier = np.maximum(last - 1, 0)
     values, times = window.samples.values, window.samples.times
-    with np.errstate(all="ignore"):
-        change = values[last] - values[earlier]
-        if not rate:
-            return change, counts >= 2
-        change = np.where(values[last] < values[earlier], values[last], change)
-        elapsed = (times[last] - times[earlier]) / 1000.0
-        return change / elapsed, (counts >= 2) & (elapsed > 0)
+    change = values[last] - values[earlier]
+    if not rate:
+        return change, counts >= 2
+    change = np.where(values[last] < values[earlier], values[last], change)
+    elapsed = (times[last] - times[earlier]) / 1000.0
+    return change / elapsed, (counts >= 2) & (elapsed > 0)
 
 
 def _sum(window: RangeVector, _: Params) -> Answer:
@@ -169,10 +167,9 @@ def _variance(window: RangeVector, params: Params) -> Answer:
     counts, values = _counts(window).ravel(), window.samples.values
     out = np.zeros(len(counts))
     flat_means = means.ravel()
-    with np.errstate(invalid="ignore", over="ignore"):
-        for chunk in written_out(window.lo.ravel(), counts, np.ones(len(counts), dtype=bool)):
-            apart = values[chunk.places] - np.repeat(flat_means[chunk.windows], chunk.counts)
-            out[chunk.windows] = np.add.reduceat(apart * apart, chunk.starts) / chunk.counts
+    for chunk in written_out(window.lo.ravel(), counts, np.ones(len(counts), dtype=bool)):
+        apart = values[chunk.places] - np.repeat(flat_means[chunk.windows], chunk.counts)
+        out[chunk.windows] = np.add.reduceat(apart * apart, chunk.starts) / chunk.counts
     return out.reshape(means.shape), present
 
 
@@ -228,13 +225,12 @@ def _smoothed(window: RangeVector, params: Params) -> Answer:
     first = np.minimum(lo, len(values) - 1)
     level = values[first]
     trend = values[np.minimum(first + 1, len(values) - 1)] - level
-    with np.errstate(all="ignore"):
-        for k in range(1, int(counts.max(initial=0))):
-            inside = k < counts
-            value = values[np.where(inside, lo + k, 0)]
-            smoothed = factor * value + (1 - factor) * (level + trend)
-            trend = np.where(inside, trend_factor * (smoothed - level) + (1 - trend_factor) * trend, trend)
-            level = np.where(inside, smoothed, level)
+    for k in range(1, int(counts.max(initial=0))):
+        inside = k < counts
+        value = values[np.where(inside, lo + k, 0)]
+        smoothed = factor * value + (1 - factor) * (level + trend)
+        trend = np.where(inside, trend_factor * (smoothed - level) + (1 - trend_factor) * trend, trend)
+        level = np.where(inside, smoothed, level)
     return level, counts >= 2
 
 
@@ -242,7 +238,10 @@ def _median_spread(window: RangeVector, _: Params) -> Answer:
     """The median absolute deviation."""
     half = np.full(_counts(window).shape, 0.5)
     medians, _present_at = _by_rank(window, half)
-    return _by_rank(window, half, medians)
+    spreads, present = _by_rank(window, half, medians)
+    unknown = np.isnan(window.samples.values)
+    spoilt = unknown[_ends(window)[0]] | (_between(window, unknown) > 0)
+    return np.where(spoilt, np.nan, spreads), present
 
 
 def _time_of(pick: np.ufunc | None, edge: int) -> Callable[[RangeVector, Params], Answer]:

@@ -25,6 +25,7 @@ from monitoring.promql.tree import (
     Selector,
     Subquery,
     Text,
+    kind_of,
 )
 
 SUBQUERY_STEP_MS = 60_000
@@ -148,7 +149,8 @@ class _Reader:
             if not constant:
                 left, right = _pinned(left, left_constant), _pinned(right, right_constant)
             returns_bool = link.modifier is not None and link.modifier.return_bool
-            left = Binary(str(link.op), left, right, returns_bool, _matching(str(link.op), link.modifier))
+            kind: Kind = "scalar" if kind_of(left) == kind_of(right) == "scalar" else "vector"
+            left = Binary(str(link.op), left, right, returns_bool, _matching(str(link.op), link.modifier), kind)
             left_constant = constant
         return left, left_constant
 

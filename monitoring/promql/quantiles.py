@@ -16,14 +16,13 @@ def sorted_quantile(table: Floats, counts: Ints, wanted: Floats) -> Floats:
     unknown = np.isnan(table)
     ordered = np.sort(np.where(unknown, -np.inf, table), axis=1)
     unknowns = unknown.sum(axis=1)
-    with np.errstate(invalid="ignore"):
-        rank = np.clip(np.nan_to_num(wanted), 0.0, 1.0) * (counts - 1)
-        below = np.floor(rank).astype(np.int64)
-        above = np.minimum(below + 1, counts - 1)
-        weight = rank - below
-        rows = np.arange(len(table))
-        low = np.where(below < unknowns, np.nan, ordered[rows, below])
-        high = np.where(above < unknowns, np.nan, ordered[rows, above])
-        between = low * (1 - weight) + high * weight
+    rank = np.clip(np.nan_to_num(wanted), 0.0, 1.0) * (counts - 1)
+    below = np.floor(rank).astype(np.int64)
+    above = np.minimum(below + 1, counts - 1)
+    weight = rank - below
+    rows = np.arange(len(table))
+    low = np.where(below < unknowns, np.nan, ordered[rows, below])
+    high = np.where(above < unknowns, np.nan, ordered[rows, above])
+    between = low * (1 - weight) + high * weight
     out = np.where(wanted < 0, -np.inf, np.where(wanted > 1, np.inf, between))
     return np.where(np.isnan(wanted), np.nan, out)

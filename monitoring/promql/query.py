@@ -69,7 +69,8 @@ def run(planned: Plan, data: Sequence[list[Series]], limits: Limits | None = Non
     steps = np.arange(planned.start_ms, planned.end_ms + 1, planned.step_ms, dtype=np.int64)
     evaluation = Evaluation(data, planned.lookback_ms, limits)
     try:
-        return _evaluated(planned, evaluation, steps)
+        with np.errstate(all="ignore"):  # 1/0, overflow and NaN are values in PromQL, not accidents
+            return _evaluated(planned, evaluation, steps)
     except RecursionError:
         raise BadQuery("query is nested too deeply") from None
 

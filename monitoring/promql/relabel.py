@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 from monitoring.errors import BadQuery
-from monitoring.model import Labels
+from monitoring.model import LabelKey, Labels, label_key
 from monitoring.promql.select import compile_regex
 from monitoring.promql.values import NAME, InstantVector, merged, vector
 
@@ -45,7 +47,27 @@ def label_join(found: InstantVector, into: str, separator: str, sources: list[st
     return merged(vector(labels, found.values, found.present, drop))
 
 
-def _regex(pattern: str):  # type: ignore[no-untyped-def]
+def labelled(found: InstantVector, name: str, value: str) -> InstantVector:
+    """Every series with the label `name` set to `value`. Raises BadQuery for a name that is none."""
+    _check_name(name, "histogram_quantiles")
+    return vector([_with(one, name, value) for one in found.labels], found.values, found.present, found.drop)
+
+
+def natural_order(labels: Sequence[Labels], names: Sequence[str]) -> list[int]:
+    """Positions sorted by the values of `names`, numbers within them by size; ties by all labels."""
+
+    def key(k: int) -> tuple[list[list[tuple[int, int, str]]], LabelKey]:
+        return [_natural(labels[k].get(name, "")) for name in names], label_key(labels[k])
+
+    return sorted(range(len(labels)), key=key)
+
+
+def _natural(text: str) -> list[tuple[int, int, str]]:
+    parts = re.findall(r"\d+|\D+", text)
+    return [(0, int(part), part) if part.isdigit() else (1, 0, part) for part in parts]
+
+
+def _regex(pattern: str) -> Any:
     try:
         return compile_regex(pattern)
     except BadQuery as exc:

@@ -18,9 +18,8 @@ def add_up(rows: Floats) -> Floats:
     """Compensated sum along the first axis; infinities as IEEE adds them."""
     total = np.zeros(rows.shape[1:])
     lost = np.zeros(rows.shape[1:])
-    with np.errstate(invalid="ignore", over="ignore"):
-        for row in rows:
-            total, lost = _step(total, lost, row)
+    for row in rows:
+        total, lost = _step(total, lost, row)
     return _closed(total, lost)
 
 
@@ -29,17 +28,16 @@ def window_sums(values: Floats, lo: Ints, hi: Ints) -> Floats:
     counts = hi - lo
     if not len(values) or not counts.any():
         return np.zeros(len(lo))
-    with np.errstate(invalid="ignore", over="ignore"):
-        if counts.mean() < _LONG or not np.isfinite(values).all():
-            sums, error = _each(values, lo, hi), counts * _EPS * _largest(values, lo, hi)
-        else:
-            prefix = np.concatenate(([0.0], np.cumsum(values)))
-            sums = prefix[hi] - prefix[lo]
-            error = np.full(len(lo), _EPS * np.abs(prefix).max() * 2)
-            doubtful = error > TOLERANCE * np.abs(sums)
-            if doubtful.any():
-                sums[doubtful] = _each(values, lo[doubtful], hi[doubtful])
-                error[doubtful] = counts[doubtful] * _EPS * _largest(values, lo[doubtful], hi[doubtful])
+    if counts.mean() < _LONG or not np.isfinite(values).all():
+        sums, error = _each(values, lo, hi), counts * _EPS * _largest(values, lo, hi)
+    else:
+        prefix = np.concatenate(([0.0], np.cumsum(values)))
+        sums = prefix[hi] - prefix[lo]
+        error = np.full(len(lo), _EPS * np.abs(prefix).max() * 2)
+        doubtful = error > TOLERANCE * np.abs(sums)
+        if doubtful.any():
+            sums[doubtful] = _each(values, lo[doubtful], hi[doubtful])
+            error[doubtful] = counts[doubtful] * _EPS * _largest(values, lo[doubtful], hi[doubtful])
     doubtful = (error > TOLERANCE * np.abs(sums)) & np.isfinite(error) & (counts > 1)
     if doubtful.any():
         sums[doubtful] = _compensated(values, lo[doubtful], counts[doubtful])
@@ -49,11 +47,10 @@ def window_sums(values: Floats, lo: Ints, hi: Ints) -> Floats:
 def group_sums(values: Floats, present: Bools, starts: Ints) -> Floats:
     """Sums of rows between neighbouring `starts` (as `np.add.reduceat`); what is not present counts as 0."""
     filled = np.where(present, values, 0.0)
-    with np.errstate(invalid="ignore", over="ignore"):
-        sums = np.add.reduceat(filled, starts, axis=0)
-        sizes = np.diff(np.append(starts, len(values)))
-        error = np.maximum.reduceat(np.abs(filled), starts, axis=0) * (sizes * _EPS)[:, None]
-        doubtful = ((error > TOLERANCE * np.abs(sums)) & np.isfinite(error)).any(axis=1) & (sizes > 1)
+    sums = np.add.reduceat(filled, starts, axis=0)
+    sizes = np.diff(np.append(starts, len(values)))
+    error = np.maximum.reduceat(np.abs(filled), starts, axis=0) * (sizes * _EPS)[:, None]
+    doubtful = ((error > TOLERANCE * np.abs(sums)) & np.isfinite(error)).any(axis=1) & (sizes > 1)
     for group in np.flatnonzero(doubtful).tolist():
         sums[group] = add_up(filled[starts[group] : starts[group] + sizes[group]])
     return sums
@@ -88,10 +85,9 @@ def _largest(values: Floats, lo: Ints, hi: Ints) -> Floats:
 def _compensated(values: Floats, lo: Ints, counts: Ints) -> Floats:
     total = np.zeros(len(lo))
     lost = np.zeros(len(lo))
-    with np.errstate(invalid="ignore", over="ignore"):
-        for k in range(int(counts.max())):
-            inside = k < counts
-            total, lost = _step(total, lost, np.where(inside, values[np.where(inside, lo + k, 0)], 0.0))
+    for k in range(int(counts.max())):
+        inside = k < counts
+        total, lost = _step(total, lost, np.where(inside, values[np.where(inside, lo + k, 0)], 0.0))
     return _closed(total, lost)
 
 

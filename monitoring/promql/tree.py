@@ -77,6 +77,7 @@ class Binary:
     right: Node
     returns_bool: bool
     matching: Matching
+    kind: Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +106,9 @@ def kind_of(node: Node) -> Kind:
             return "matrix"
         case Selector():
             return "vector" if node.range_ms is None else "matrix"
-        case Call():
+        case Call() | Binary():
             return node.kind
         case Constant() | Negate():
             return kind_of(node.inner)
-        case Binary():
-            return "scalar" if kind_of(node.left) == kind_of(node.right) == "scalar" else "vector"
         case Aggregate():
             return "vector"

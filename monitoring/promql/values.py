@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -17,6 +18,8 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 NAME = "__name__"
+METADATA = frozenset((NAME, "__type__", "__unit__"))
+"""Labels that say what the metric is; they go together when an operation makes it another one."""
 
 
 class Limits(NamedTuple):
@@ -84,14 +87,31 @@ def take(found: InstantVector, rows: Ints | Bools) -> InstantVector:
     return InstantVector(labels, found.values[places], found.present[places], found.drop[places])
 
 
+def alive_rows(present: Bools) -> Bools:
+    """[series]: which have a value at any step."""
+    return np.asarray(present.any(axis=1))
+
+
 def compact(found: InstantVector) -> InstantVector:
     """The same without series that have no value at any step."""
-    alive = found.present.any(axis=1)
+    alive = alive_rows(found.present)
     return found if alive.all() else take(found, alive)
 
 
 def without_name(labels: Labels) -> Labels:
-    return {name: value for name, value in labels.items() if name != NAME}
+    return {name: value for name, value in labels.items() if name not in METADATA}
+
+
+def stacked(parts: Sequence[InstantVector], steps: int) -> InstantVector:
+    """The series of several vectors, one after another."""
+    if not parts:
+        return nothing(steps)
+    return InstantVector(
+        [labels for part in parts for labels in part.labels],
+        np.concatenate([part.values for part in parts]),
+        np.concatenate([part.present for part in parts]),
+        np.concatenate([part.drop for part in parts]),
+    )
 
 
 def named_off(found: InstantVector) -> InstantVector:
