@@ -53,6 +53,7 @@ def test_the_vendored_bundle_is_the_one_that_its_versions_name() -> None:
 @pytest.mark.browser
 def test_cards_show_the_servers_and_an_answer_comes_with_its_query_one_click_away(page: Any, origin: str) -> None:
     page.goto(origin)
+    page.locator(".card h2").first.wait_for()
     assert page.locator(".card h2").all_inner_texts() == ["web-a", "db-b"], "worst first"
     page.get_by_role("textbox", name="Ask about your servers").fill("Which web server is the hottest?")
     page.keyboard.press("Enter")

@@ -1,13 +1,23 @@
 /** Words, times and ages in the reader's language. Sentences live in locales/, one flat table per language. */
-import en from './locales/en.js';
-import ko from './locales/ko.js';
-import { settings } from './store.js';
+import { setLanguage, settings } from './store.js';
 import * as units from './units.js';
 
-const TABLES = { en, ko };
 const AGE_UNITS = [[86_400, 'day'], [3_600, 'hour'], [60, 'minute'], [1, 'second']];
 
 export const language = () => settings.get().language;
+
+const tables = {};
+await load(language());
+
+/** Shows the page in another language, as soon as its sentences are here. @param {'en' | 'ko'} wanted */
+export async function switchLanguage(wanted) {
+  await load(wanted);
+  setLanguage(wanted);
+}
+
+async function load(wanted) {
+  tables[wanted] ??= (await import(`./locales/${wanted}.js`)).default;
+}
 
 /**
  * The sentence of `key` with its `{placeholders}` filled in; the key itself where the table has none.
@@ -15,12 +25,12 @@ export const language = () => settings.get().language;
  * @param {Record<string, string | number>} [params]
  */
 export function t(key, params = {}) {
-  const text = TABLES[language()][key] ?? key;
+  const text = tables[language()][key] ?? key;
   return text.replace(/\{(\w+)\}/g, (_, name) => params[name]);
 }
 
 /** The word for something the server named by a code, or the code itself where we have no word for it. */
-export const word = (area, code) => TABLES[language()][`${area}.${code}`] ?? code;
+export const word = (area, code) => tables[language()][`${area}.${code}`] ?? code;
 
 /** `value` with its unit; a dash where there is none. */
 export const figure = (value, unit) => units.figure(value, unit, language());

@@ -1,18 +1,20 @@
 /** The page: its head, the view of the address, and the assistant beside it. */
-import { html, render, useEffect, useState } from '../vendor/vendor.js';
+import { h, html, render, useEffect, useState } from '../vendor/vendor.js';
 import { ageOf, useFleet } from './fleet.js';
-import { ago, t } from './i18n.js';
+import { ago, switchLanguage, t } from './i18n.js';
 import { onKeys } from './keys.js';
 import { followLink, useRoute } from './router.js';
-import { setLanguage, setSidebar, settings, setTheme, useStore } from './store.js';
+import { setSidebar, settings, setTheme, useStore } from './store.js';
 import { Sidebar } from './parts/sidebar.js';
-import { Admin } from './views/admin.js';
-import { Chat } from './views/chat.js';
 import { Dashboard } from './views/dashboard.js';
-import { Login } from './views/login.js';
-import { Server } from './views/server.js';
 
-const VIEWS = { '/chat': Chat, '/admin': Admin, '/login': Login };
+/** Loaded when they are first shown, which keeps the first load within its budget (design/UI.md §10). */
+const VIEWS = {
+  '/chat': later(async () => (await import('./views/chat.js')).Chat),
+  '/admin': later(async () => (await import('./views/admin.js')).Admin),
+  '/login': later(async () => (await import('./views/login.js')).Login),
+};
+const Server = later(async () => (await import('./views/server.js')).Server);
 const PAGES = [['/', 'nav.servers'], ['/chat', 'nav.chat'], ['/admin', 'nav.admin']];
 const NEXT_THEME = { system: 'light', light: 'dark', dark: 'system' };
 
@@ -24,7 +26,7 @@ function App() {
   const now = useNow();
   useEffect(() => onKeys({ '/': () => focus('filter'), a: () => openAssistant(), r: refresh }), []);
   const View = VIEWS[page] ?? Dashboard;
-  const beside = View !== Chat;
+  const beside = page !== '/chat';
   const known = fleet?.servers.find(({ id }) => id === params.server);
   return html`
     <a class="skip" href="#main">${t('nav.skip')}</a>
@@ -56,7 +58,7 @@ function Head({ path, fleet, live, now, loading, refresh, beside }) {
         aria-label=${t('head.theme', { theme: t(`theme.${theme}`) })} title=${t('head.theme', { theme: t(`theme.${theme}`) })}>
         <span aria-hidden="true">${{ system: '◐', light: '☀', dark: '☾' }[theme]}</span>
       </button>
-      <button type="button" lang=${language === 'en' ? 'ko' : 'en'} onClick=${() => setLanguage(language === 'en' ? 'ko' : 'en')}>
+      <button type="button" lang=${language === 'en' ? 'ko' : 'en'} onClick=${() => switchLanguage(language === 'en' ? 'ko' : 'en')}>
         ${language === 'en' ? '한국어' : 'English'}
       </button>
       ${beside && !sidebar && html`
@@ -78,6 +80,15 @@ function openAssistant() {
 
 function focus(id) {
   document.getElementById(id)?.focus();
+}
+
+/** A component that draws nothing until its module has come. */
+function later(load) {
+  return function Later(props) {
+    const [view, setView] = useState(null);
+    useEffect(() => { load().then((component) => setView(() => component)); }, []);
+    return view && h(view, props);
+  };
 }
 
 /** The time, every second: ages count on while nothing arrives. */
