@@ -19,6 +19,7 @@ from assistant.understanding.follow_up import followed
 from assistant.ways import NothingAnswers, Trail, Ways
 from assistant.wording import talk as words
 from assistant.wording.phrases import ago, clock, say
+from assistant.wording.values import bad_promql
 from assistant.wording.suggestions import next_questions
 from monitoring.errors import BadQuery, QueryTooExpensive, StoreUnavailable
 from monitoring.queries import FleetQueries
@@ -107,7 +108,7 @@ class UnifiedAIEngine:
         except NothingAnswers as error:
             return query, Draft(words.nothing_answers(str(error), query.language), "no_data")
         except (BadQuery, QueryTooExpensive) as error:
-            return query, Draft(values.words.bad_promql(str(error), query.language), "clarify")
+            return query, Draft(bad_promql(str(error), query.language), "clarify")
 
     async def _inventory(self, trail: Trail) -> Any:
         try:

@@ -167,7 +167,7 @@ async def _last_seen(backend: Backend, inventory: Inventory, offline: Sequence[S
             queries.append(f"max by ({label}) (max_over_time(timestamp({selector})[1d:1m]))")
     query = " or ".join(queries) or "vector(0) > 1"
     [vector] = await backend.instants([query], at)
-    for labels, value in zip(vector.labels, vector.values, strict=True):
+    for labels, seen in zip(vector.labels, vector.values, strict=True):
         if state := gone.get(inventory.server_of(labels) or ""):
-            state.last_seen = max(value, state.last_seen or 0)
+            state.last_seen = max(seen, state.last_seen or 0.0)
     return proof(vector)

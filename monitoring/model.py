@@ -28,7 +28,7 @@ def label_key(labels: Labels) -> LabelKey:
 
 def is_stale(values: NDArray[np.float64]) -> NDArray[np.bool_]:
     """True where a value is the stale marker, bit for bit."""
-    return values.view(np.uint64) == np.uint64(0x7FF0000000000002)
+    return np.equal(values.view(np.uint64), np.uint64(0x7FF0000000000002))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,4 +110,4 @@ class Matrix:
     @property
     def times(self) -> NDArray[np.float64]:
         """Unix seconds of the steps."""
-        return self.start + self.step * np.arange(self.values.shape[1])
+        return self.start + self.step * np.arange(self.values.shape[1], dtype=np.float64)

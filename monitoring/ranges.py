@@ -67,7 +67,7 @@ def series(matrix: Matrix, inventory: Inventory, concept: Concept | None) -> Rea
     """The series of a matrix with their servers; at most 50, the rest counted in `total`."""
     unit = concept.unit if concept else "number"
     times = matrix.times
-    shown = [
+    shown: list[dict[str, object]] = [
         {"server": inventory.server_of(labels), "labels": _rest(labels), "points": _points(times, values)}
         for labels, values in zip(matrix.labels, matrix.values, strict=True)
     ]

@@ -29,7 +29,6 @@ from monitoring.ingest import host
 from monitoring.ingest.scrape import ScrapeLoop
 from monitoring.ingest.targets import Target, TargetsFile, target
 from monitoring.queries import FleetQueries
-from monitoring.simulator import SimulatedFleet
 from monitoring.store.redis import SampleStore
 from monitoring.store.server import EmbeddedValkey
 from web import __version__, envelope
@@ -98,7 +97,7 @@ async def _open(settings: Settings, clock: Callable[[], float], stack: AsyncExit
     tools = ToolClient(settings.mcp_url or server, timeout_s=settings.mcp_timeout)
     engine = make_engine(tools, direct, memory, _newest(store))
     live = LiveFleet(direct, lambda: (store.catalog_version, store.newest_ms()), clock)
-    demo = SimulatedFleet() if settings.demo else None
+    demo = _simulated() if settings.demo else None
     scrape = _scrape(settings, store, holder)
     parts = Parts(
         settings, store, backend, direct, engine, live, Answers(store), scrape, tools, clock, valkey, demo, local_zone()
@@ -164,6 +163,12 @@ async def _backfill(parts: Parts) -> None:
         while parts.scrape.outbox.waiting > 200_000:
             await asyncio.sleep(0.05)
         await asyncio.sleep(0)
+
+
+def _simulated():
+    from monitoring.simulator import SimulatedFleet
+
+    return SimulatedFleet()
 
 
 def _scrape(settings: Settings, store: SampleStore, holder: list[Parts]) -> ScrapeLoop:

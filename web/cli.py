@@ -63,7 +63,7 @@ def _flags(parser: argparse.ArgumentParser) -> None:
             parser.add_argument(flag, action="extend", nargs="+", default=None, help=help_text)
         else:
             plain = next((k for k in get_args(kind) if k is not type(None)), kind)
-            convert = plain if plain in (int, float, Path) else str
+            convert: Any = plain if plain in (int, float, Path) else str
             parser.add_argument(flag, type=convert, default=None, help=help_text)
 
 

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import psutil
 from fastapi import Request
@@ -20,13 +20,15 @@ from monitoring.backends import LocalBackend
 from monitoring.errors import BadQuery, StoreUnavailable
 from monitoring.ingest.scrape import ScrapeLoop
 from monitoring.queries import FleetQueries
-from monitoring.simulator import SimulatedFleet
 from monitoring.store.redis import SampleStore
 from monitoring.store.server import EmbeddedValkey
 from monitoring.windows import rfc3339
 from web import __version__
 from web.live import LiveFleet
 from web.settings import Settings
+
+if TYPE_CHECKING:
+    from monitoring.simulator import SimulatedFleet
 
 DAY_S = 86_400
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from assistant.query import Query, Question
 from assistant.understanding.decide import decide
 from assistant.understanding.slots import Vocabulary, read_slots
-from engines.intents import IntentClassifier
 from engines.matching import ServerIndex
 from monitoring.catalog import Catalog
 from monitoring.inventory import Inventory
+
+if TYPE_CHECKING:
+    from engines.intents import IntentClassifier
 
 
 class Understanding:
@@ -26,6 +30,8 @@ class Understanding:
 
     def warm(self) -> None:
         """Trains the classifier (about a second; call it in a thread)."""
+        from engines.intents import IntentClassifier
+
         self._classifier = IntentClassifier.load()
 
     def read(self, question: Question, inventory: Inventory) -> Query:
