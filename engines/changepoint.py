@@ -215,17 +215,17 @@ def _ramps(times: Floats, values: Floats, noise: float, smallest: float) -> list
     for part in (1, 4, 16):
         recent = times >= times[-1] - (times[-1] - times[0]) / part
         ramp = _ramp(times[recent], values[recent], past[recent], longest, noise, smallest)
-        if ramp is None or (longest < np.inf and not _is_new(times[recent], values[recent], ramp)):
+        if ramp is None or (longest < np.inf and not _is_new(times, values, ramp, float(times[recent][0]))):
             continue
         if not any(_explains(other, ramp) for other in found):
             found.append(ramp)
     return found
 
 
-def _is_new(times: Floats, values: Floats, ramp: Change) -> bool:
+def _is_new(times: Floats, values: Floats, ramp: Change, flat_from: float) -> bool:
     """True where a ramp leads well beyond what came before it, out of a stretch that was flat for a while."""
     earlier = times < ramp.time
-    if not np.any(earlier) or ramp.time - times[0] < (times[-1] - ramp.time) / 4:
+    if not np.any(earlier) or ramp.time - flat_from < (times[-1] - ramp.time) / 4:
         return False
     side = 1.0 if ramp.after > ramp.before else -1.0
     highest = float(np.max(side * rolling_median(values[earlier], 5)))
