@@ -40,12 +40,13 @@ class Connection:
             url,
             max_connections=_CONNECTIONS,
             timeout=timeout_s,
-            socket_timeout=timeout_s,
+            socket_timeout=None,  # `guarded` limits the time: redis-py's own limit loses cancellations on Python 3.11
             socket_connect_timeout=min(timeout_s, 2.0),
             socket_read_size=1 << 18,
             retry=Retry(NoBackoff(), 0),
         )
         self.redis: Redis = Redis.from_pool(pool)
+        self.timeout_s = timeout_s
         self.connected_since: float | None = None
         """Unix seconds of the first success after the last failure."""
         self.last_error: str | None = None
@@ -78,7 +79,8 @@ class Connection:
     async def guarded(self, command: Callable[[], Awaitable[T]]) -> T:
         """Await one command of the client. Raises StoreUnavailable."""
         try:
-            reply = await command()
+            async with asyncio.timeout(self.timeout_s):
+                reply = await command()
         except (RedisError, OSError) as exc:
             error = unavailable(exc)
             self.connected_since, self.last_error = None, str(error)
@@ -111,8 +113,8 @@ def unavailable(exc: Exception) -> StoreUnavailable:
             return StoreUnavailable("readonly", message)
         case OutOfMemoryError():
             return StoreUnavailable("full", message)
-        case RedisTimeoutError():
-            return StoreUnavailable("timeout", message)
+        case RedisTimeoutError() | TimeoutError():
+            return StoreUnavailable("timeout", message if str(exc) else "Redis did not answer in time")
         case ResponseError() if str(exc).startswith("MISCONF"):
             return StoreUnavailable("readonly", message)
         case RedisConnectionError() | OSError():

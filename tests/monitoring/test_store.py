@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Sequence
 
 import numpy as np
@@ -248,6 +250,36 @@ async def test_a_cancelled_read_does_not_disturb_the_next(store: SampleStore) ->
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert points((await store.select([EVERYTHING]))[0]) == {"__name__=cpu,server_id=web-01": [(NOON, 1.0)]}
+
+
+async def test_a_server_that_hangs_is_reported_in_time_and_used_again(valkey: EmbeddedValkey) -> None:
+    store = SampleStore(valkey.url, timeout_s=0.2)
+    await write(store, CPU, (NOON, 1.0))
+    assert valkey.pid is not None
+    os.kill(valkey.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(StoreUnavailable) as hung:
+            await store.select([EVERYTHING])
+    finally:
+        os.kill(valkey.pid, signal.SIGCONT)
+    assert hung.value.cause == "timeout"
+    assert len((await store.select([EVERYTHING]))[0]) == 1
+    await store.close()
+
+
+async def test_a_cancelled_writer_stops(store: SampleStore) -> None:
+    async def write_on() -> None:
+        while True:
+            await store.append(Batch.at(NOON / 1000, [(CPU, 1.0)]))
+
+    for turns in range(60):
+        writer = asyncio.create_task(write_on())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        writer.cancel()
+        async with asyncio.timeout(5):
+            await asyncio.wait([writer])
+        assert writer.cancelled()
 
 
 async def test_json_values_are_kept_until_their_time_is_over(store: SampleStore) -> None:

@@ -67,6 +67,7 @@ async def test_kill_9_loses_no_acknowledged_sample_and_the_server_comes_back(tmp
     before = len(acknowledged)
     await until(lambda: len(acknowledged) > before)
     writing.cancel()
+    await asyncio.wait([writing])
 
     fresh = SampleStore(server.url)
     [[series]] = await fresh.select([ALL])
