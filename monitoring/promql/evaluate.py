@@ -98,8 +98,8 @@ class Evaluation:
         """An instant vector selector, and the times (unix ms) of the samples it found."""
         samples = self._samples(node.slot, keep_stale=True)
         at = steps if node.at_ms is None else np.full(1, node.at_ms)
-        found, times = latest(samples, at - node.offset_ms, self._lookback)
         self._afford(len(samples.labels) * len(steps))
+        found, times = latest(samples, at - node.offset_ms, self._lookback)
         alive = alive_rows(found.present)
         if not alive.all():
             found, times = take(found, alive), times[alive]
@@ -119,11 +119,11 @@ class Evaluation:
 
     def _subquery(self, node: Subquery, ends: Ints) -> Samples:
         first = first_step(int(ends[0]) - node.range_ms, node.step_ms)
-        inner_steps = np.arange(first, int(ends[-1]) + 1, node.step_ms, dtype=np.int64)
-        if len(inner_steps) > self._limits.samples // 16:
-            self._refuse()
-        if not len(inner_steps):
+        after = int(ends[-1]) + 1
+        if after <= first:
             return lay_out([])
+        self._afford((after - first) // node.step_ms)
+        inner_steps = np.arange(first, after, node.step_ms, dtype=np.int64)
         value = self.evaluate(node.inner, inner_steps)
         if isinstance(value, np.ndarray):
             value = vector([{}], value[None, :], np.ones((1, len(inner_steps)), dtype=bool))

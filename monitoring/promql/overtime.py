@@ -198,14 +198,16 @@ def _by_rank(window: RangeVector, wanted: Floats, spread: Floats | None = None) 
     counts, values = _counts(window), window.samples.values
     flat_counts, flat_wanted = counts.ravel(), wanted.ravel()
     out = np.full(counts.size, np.nan)
-    for chunk in written_out(window.lo.ravel(), flat_counts, np.ones(counts.size, dtype=bool)):
-        width = int(chunk.counts.max())
-        inside = np.arange(width) < chunk.counts[:, None]
-        table = np.full(inside.shape, np.inf)
-        table[inside] = values[chunk.places]
-        if spread is not None:
-            table = np.where(inside, np.abs(table - spread.ravel()[chunk.windows, None]), np.inf)
-        out[chunk.windows] = sorted_quantile(table, chunk.counts, flat_wanted[chunk.windows])
+    for level in range(
+        int(flat_counts.max(initial=0)).bit_length()
+    ):  # windows of about one size: a table wastes ≤ half
+        for chunk in written_out(window.lo.ravel(), flat_counts, flat_counts >> level == 1):
+            inside = np.arange(chunk.counts.max()) < chunk.counts[:, None]
+            table = np.full(inside.shape, np.inf)
+            table[inside] = values[chunk.places]
+            if spread is not None:
+                table = np.where(inside, np.abs(table - spread.ravel()[chunk.windows, None]), np.inf)
+            out[chunk.windows] = sorted_quantile(table, chunk.counts, flat_wanted[chunk.windows])
     return out.reshape(counts.shape), counts > 0
 
 

@@ -62,7 +62,10 @@ def parse(query: str, start_ms: int, end_ms: int, lookback_ms: int) -> tuple[Nod
     except ValueError as exc:
         raise BadQuery(f"parse error: {exc}") from exc
     reader = _Reader(start_ms, end_ms, lookback_ms)
-    node, constant = reader.read(parsed, (start_ms, end_ms))
+    try:
+        node, constant = reader.read(parsed, (start_ms, end_ms))
+    except (ValueError, OverflowError) as exc:  # a duration or time that fits no datetime
+        raise BadQuery(f"parse error: {exc}") from exc
     return _pinned(node, constant), reader.selections
 
 

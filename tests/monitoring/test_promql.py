@@ -141,6 +141,8 @@ def test_operators_match_series_by_labels() -> None:
         ("histogram_count(load)", "not supported"),
         ("load{host=~'('}", "regex"),
         ("load @ -10", "negative times"),
+        ("load offset 99999999y", "too large"),
+        ("load @ 1e30", "out of bounds"),
         ("", "no expression"),
     ],
 )
@@ -223,6 +225,8 @@ def test_costly_queries_are_refused() -> None:
         run(plan("x", 0, 11_000, 1), [samples])
     with pytest.raises(QueryTooExpensive, match="too many samples"):
         run(plan("x", 0, 0, 1), [samples], Limits(samples=9))
+    with pytest.raises(QueryTooExpensive, match="too many samples"):
+        run(plan("count_over_time(x[1y:1ms])", 0, 0, 1), [samples])
     with pytest.raises(QueryTooExpensive, match="timed out"):
         run(plan("x", 0, 0, 1), [samples], Limits(seconds=-1))
 
