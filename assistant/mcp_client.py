@@ -188,6 +188,7 @@ class ToolClient:
         try:
             result = await client.call_tool(call.tool, call.arguments, meta=WHOLE)  # type: ignore[arg-type]
         except MCPError as error:
+            log.warning("mcp_client.call_failed tool=%s code=%s error=%s", call.tool, error.code, error)
             _settle(call, ToolFailed("crashed", str(error)))
             if error.code == CONNECTION_CLOSED:
                 raise _SessionLost from error

@@ -49,7 +49,7 @@ async def check(settings: Settings) -> dict[str, Any]:
             status = await store.status()
         except StoreUnavailable as error:
             return {"store": error.cause, "message": str(error)}
-        return {"store": status["status"], **{k: v for k, v in status.items() if k != "status"}}
+        return {"store": "connected" if status.pop("connected") else "disconnected", **status}
 
 
 async def _store(settings: Settings, stack: AsyncExitStack) -> SampleStore:

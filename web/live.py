@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from monitoring.catalog import load
 from monitoring.errors import BackendUnavailable, StoreUnavailable
 from monitoring.expressions import expression
 from monitoring.fleet import FleetState, ServerState
@@ -132,7 +133,7 @@ class LiveFleet:
 
     def _publish(self, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
         old = {s["id"]: s for s in before["servers"]} if before else {}
-        changed = [s for s in after["servers"] if old.get(s["id"]) != s]
+        changed = [s for s in after["servers"] if _shown(old.get(s["id"], {})) != _shown(s)]
         gone = sorted(old.keys() - {s["id"] for s in after["servers"]})
         if not changed and not gone:
             return
@@ -145,6 +146,11 @@ class LiveFleet:
             queue.put_nowait(sent)
 
 
+def _shown(server: dict[str, Any]) -> dict[str, Any]:
+    """A server without its age, which changes at every read."""
+    return {name: value for name, value in server.items() if name not in ("age_s", "last_seen", "uptime_s")}
+
+
 def frame(event: str, data: Any, number: int | None = None) -> bytes:
     """One server-sent event."""
     head = f"id: {number}\n" if number is not None else ""
@@ -153,7 +159,7 @@ def frame(event: str, data: Any, number: int | None = None) -> bytes:
 
 def server_json(s: ServerState, state: FleetState, spark: list[float | None] | None = None) -> dict[str, Any]:
     """One server as the page and `/api/servers` show it."""
-    value = s.values.get
+    value, units = s.values.get, load().concepts
     return {
         "id": s.id,
         "type": s.type,
@@ -161,7 +167,14 @@ def server_json(s: ServerState, state: FleetState, spark: list[float | None] | N
         "status": s.status,
         "simulated": s.simulated,
         "reasons": [
-            {"concept": r.concept, "value": r.value, "threshold": r.threshold, "level": r.level, "label": r.part}
+            {
+                "concept": r.concept,
+                "value": r.value,
+                "unit": units[r.concept].unit,
+                "threshold": r.threshold,
+                "level": r.level,
+                "label": r.part,
+            }
             for r in s.reasons
         ],
         "cpu": value("cpu"),
