@@ -28,6 +28,7 @@ from monitoring.errors import StoreUnavailable
 from monitoring.ingest import host
 from monitoring.ingest.scrape import ScrapeLoop
 from monitoring.ingest.targets import Target, TargetsFile, target
+from monitoring.model import Selection
 from monitoring.queries import FleetQueries
 from monitoring.store.redis import SampleStore
 from monitoring.store.server import EmbeddedValkey
@@ -114,8 +115,10 @@ async def _open(settings: Settings, clock: Callable[[], float], stack: AsyncExit
 
 async def _begin(parts: Parts, tasks: asyncio.TaskGroup) -> None:
     """Starts what runs for as long as the application does."""
+    now_ms = round(parts.clock() * 1000)
     try:
         await parts.store.labels()
+        await parts.store.select([Selection((), now_ms - 3_600_000, now_ms)])  # what memory can answer with
     except StoreUnavailable as error:
         log.warning("store.away_at_start cause=%s", error.cause)
     tasks.create_task(_warm(parts), name="warm")

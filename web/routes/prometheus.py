@@ -61,7 +61,8 @@ def prometheus_errors(handler: Handler) -> Handler:
         except (BadQuery, BadSample) as error:
             return refused(400, "bad_data", str(error))
         except QueryTooExpensive as error:
-            return refused(422, "execution", str(error))
+            late = "timed out" in str(error)
+            return refused(503 if late else 422, "timeout" if late else "execution", str(error))
         except (StoreUnavailable, BackendUnavailable) as error:
             return refused(503, "unavailable", str(error))
         except OpenManagerError as error:
