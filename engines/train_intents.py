@@ -1,45 +1,68 @@
-"""Cross-validates the intent classifier and prints its accuracy, its temperature and its calibration error.
-
-Run ``python -m engines.train_intents``; the temperature goes into `engines.intents.TEMPERATURE`.
-"""
+"""Measures the intent classifier by cross-validation and finds its temperature: `python -m engines.train_intents`."""
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
+from numpy.typing import NDArray
 
-from engines.intents import IntentClassifier, sentences
+from engines.intents import IntentClassifier, Utterance, softmax, utterances
 
-FOLDS = 5
+_FOLDS = 5
+_BINS = 10
+
+
+def held_out_logits(known: list[Utterance]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Logits [sentences × intents] of each sentence from a model that has not seen it, and the true columns."""
+    from sklearn.model_selection import StratifiedKFold
+
+    names = sorted({u.intent for u in known})
+    truth = np.array([names.index(u.intent) for u in known])
+    logits = np.zeros((len(known), len(names)))
+    for train, test in StratifiedKFold(_FOLDS, shuffle=True, random_state=0).split(truth, truth):
+        model = IntentClassifier.train([known[k].text for k in train], [known[k].intent for k in train])
+        logits[test] = model.logits([known[k].text for k in test])
+    return logits, truth
+
+
+def best_temperature(logits: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
+    """The temperature with the smallest log loss."""
+    choices = np.arange(0.2, 3.0, 0.02)
+    rows = np.arange(len(truth))
+    losses = [-np.log(softmax(logits / t)[rows, truth]).mean() for t in choices]
+    return float(round(choices[int(np.argmin(losses))], 2))
+
+
+def calibration_error(probabilities: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
+    """Expected calibration error over equal-width bins of the top probability (Naeini et al. 2015)."""
+    top, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
+    bins = np.minimum((top * _BINS).astype(int), _BINS - 1)
+    gaps = [abs(top[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean() for b in set(bins.tolist())]
+    return float(sum(gaps))
 
 
 def main() -> None:
-    """Prints the best temperature by held-out log loss."""
-    texts, intents = sentences()
-    folds = np.random.default_rng(7).integers(0, FOLDS, len(texts))
-    kept = [(t, i, k) for t, i, k in zip(texts, intents, folds, strict=True)]
-    models = [
-        IntentClassifier.train([t for t, _, k in kept if k != f], [i for _, i, k in kept if k != f], 1.0)
-        for f in range(FOLDS)
-    ]
-    for temperature in (0.25, 0.35, 0.45, 0.55, 0.7, 0.85, 1.0):
-        right, sure, losses = [], [], []
-        for text, intent, fold in kept:
-            models[fold]._temperature = temperature
-            scores = models[fold].classify(text)
-            right.append(scores[0].intent == intent)
-            sure.append(scores[0].probability)
-            losses.append(-np.log(max(dict(scores).get(intent, 0.0), 1e-9)))
-        print(
-            f"T {temperature:.2f}  accuracy {np.mean(right):.3f}  log loss {np.mean(losses):.3f}  "
-            f"ECE {calibration_error(np.array(sure), np.array(right)):.3f}"
-        )
+    """Prints accuracy by language, out-of-scope AUROC, temperature and calibration error."""
+    from sklearn.metrics import roc_auc_score
 
-
-def calibration_error(sure: np.ndarray, right: np.ndarray, bins: int = 10) -> float:
-    """Expected calibration error: mean gap between confidence and accuracy over equal bins (Guo et al. 2017)."""
-    which = np.minimum((sure * bins).astype(int), bins - 1)
-    gaps = [abs(sure[which == b].mean() - right[which == b].mean()) * (which == b).mean() for b in set(which)]
-    return float(sum(gaps))
+    known = utterances()
+    started = time.perf_counter()
+    IntentClassifier.load()
+    seconds = time.perf_counter() - started
+    logits, truth = held_out_logits(known)
+    temperature = best_temperature(logits, truth)
+    probabilities = softmax(logits / temperature)
+    right = probabilities.argmax(axis=1) == truth
+    korean = np.array([u.lang == "ko" for u in known])
+    names = sorted({u.intent for u in known})
+    outside = truth == names.index("oos")
+    print(f"sentences {len(known)}  load {seconds:.2f} s")
+    print(f"accuracy {right.mean():.3f}  en {right[~korean].mean():.3f}  ko {right[korean].mean():.3f}")
+    print(f"out-of-scope AUROC {roc_auc_score(outside, probabilities[:, names.index('oos')]):.3f}")
+    print(f"temperature {temperature}  ECE {calibration_error(probabilities, truth):.3f}")
+    for k, name in enumerate(names):
+        print(f"  {name:14} {right[truth == k].mean():.2f} of {(truth == k).sum()}")
 
 
 if __name__ == "__main__":
