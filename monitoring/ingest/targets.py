@@ -13,7 +13,7 @@ import json
 import logging
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -112,7 +112,11 @@ def read_targets(path: Path) -> tuple[Target, ...]:
 
 
 def _groups(path: Path, raw: Any) -> list[tuple[str, _Group]]:
-    entries = raw.get("group", []) if isinstance(raw, Mapping) and path.suffix == ".toml" else raw
+    entries = raw
+    if path.suffix == ".toml":
+        if other := raw.keys() - {"group"}:
+            raise BadSetting(f"targets file '{path}': '{min(other)}' is not known; write [[group]]")
+        entries = raw.get("group", [])
     if not isinstance(entries, Sequence) or isinstance(entries, str):
         raise BadSetting(f"targets file '{path}': a list of groups is expected")
     groups = []

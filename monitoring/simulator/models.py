@@ -50,7 +50,8 @@ class Sheet:
 
     def wave(self, peak_hour: float = 14.0, weekend: float = 0.6) -> Floats:
         """The load that people make: 0.1 at night to about 1."""
-        level = (0.12 + 0.88 * daily(self.minutes, peak_hour)) * weekday(self.minutes, weekend)
+        share = pick(f"{self.server.name}/share", self.seed, 0.8, 1.1)
+        level = share * (0.12 + 0.88 * daily(self.minutes, peak_hour)) * weekday(self.minutes, weekend)
         return level * (1 + 0.06 * self.noise("load", 10) + 0.04 * self.noise("load", 2))
 
     def gauge(self, name: str, values: Floats | float, whole: bool = False, /, **labels: str) -> None:
