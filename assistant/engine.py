@@ -19,8 +19,8 @@ from assistant.understanding.follow_up import followed
 from assistant.ways import NothingAnswers, Trail, Ways
 from assistant.wording import talk as words
 from assistant.wording.phrases import ago, clock, say
-from assistant.wording.values import bad_promql
 from assistant.wording.suggestions import next_questions
+from assistant.wording.values import bad_promql
 from monitoring.errors import BadQuery, QueryTooExpensive, StoreUnavailable
 from monitoring.queries import FleetQueries
 

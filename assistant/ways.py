@@ -29,7 +29,7 @@ class Tools(Protocol):
     async def call(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]: ...
 
 
-class NothingAnswers(Exception):  # noqa: N818
+class NothingAnswers(Exception):
     """No way gave a reading, not even memory."""
 
 

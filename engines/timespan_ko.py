@@ -261,9 +261,7 @@ PATTERNS: tuple[Pattern, ...] = (
     _rule(r"(?:최근|요즘|근래)(?:에|의)?(?=\s|$|[?,.])", lambda _, c: back(Duration(days=1, vague=True), c)),
     _rule(r"(?:지금|현재|현\s?시점|현\s?시각|당장)", lambda _, c: Fixed(c.now)),
     # clock times
-    _rule(
-        r"(?P<h>\d{1,2})(?P<m>(?!))?(?P<half>(?!))?(?P<s>(?!))?(?=\s*(?:~|-|–|에서)\s*\d{1,2}\s*시(?!간))", _clock
-    ),
+    _rule(r"(?P<h>\d{1,2})(?P<m>(?!))?(?P<half>(?!))?(?P<s>(?!))?(?=\s*(?:~|-|–|에서)\s*\d{1,2}\s*시(?!간))", _clock),
     _rule(_CLOCK, _clock),
     _rule(r"정오|한낮", lambda _, __: clock(12, exact=True)),
     _rule(r"자정", lambda _, __: clock(0, exact=True)),

@@ -109,7 +109,7 @@ def _fill(
             continue
         if part := next((labels[label] for label in part_labels if labels.get(label)), None):
             state.parts.setdefault(name, {}).setdefault(part, value)
-        if name not in state.values or (part or name == "up") and value > state.values[name]:
+        if name not in state.values or ((part or name == "up") and value > state.values[name]):
             state.values[name] = value
             if part:
                 state.worst_part[name] = part

@@ -1,4 +1,4 @@
-"""The questions that the data can answer, each with its PromQL. MCP tools, the direct road and the dashboard share them."""
+"""The questions that the data can answer, each with its PromQL. Tools, direct road and dashboard share them."""
 
 from __future__ import annotations
 

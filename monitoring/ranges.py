@@ -142,8 +142,9 @@ async def past_alerts(
             rows += _episodes(labels, values, matrix, name, concept, inventory)
     rows = [r for r in rows if severity in (None, r[3]) and state in ("all", r[6])]
     rows.sort(key=lambda r: str(r[7]), reverse=True)
+    firing = sum(row[6] == "firing" for row in rows)
     return Reading(
-        f"{len(rows)} alerts from {rfc3339(start)} to {rfc3339(end)}, {sum(r[6] == 'firing' for r in rows)} still firing.",
+        f"{len(rows)} alerts from {rfc3339(start)} to {rfc3339(end)}, {firing} still firing.",
         tuple(evidence),
         ("server", "concept", "part", "severity", "value", "threshold", "state", "since", "until"),
         tuple(rows[:limit]),

@@ -28,8 +28,9 @@ from monitoring.errors import StoreUnavailable
 from monitoring.ingest import host
 from monitoring.ingest.scrape import ScrapeLoop
 from monitoring.ingest.targets import Target, TargetsFile, target
-from monitoring.model import Selection
+from monitoring.model import Matcher, Selection
 from monitoring.queries import FleetQueries
+from monitoring.simulator import SimulatedFleet
 from monitoring.store.redis import SampleStore
 from monitoring.store.server import EmbeddedValkey
 from web import __version__, envelope
@@ -41,6 +42,7 @@ from web.settings import Settings
 
 log = logging.getLogger(__name__)
 UPKEEP_S = 60.0
+HOUR_MS = 3_600_000
 
 
 def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> FastAPI:
@@ -98,7 +100,7 @@ async def _open(settings: Settings, clock: Callable[[], float], stack: AsyncExit
     tools = ToolClient(settings.mcp_url or server, timeout_s=settings.mcp_timeout)
     engine = make_engine(tools, direct, memory, _newest(store))
     live = LiveFleet(direct, lambda: (store.catalog_version, store.newest_ms()), clock)
-    demo = _simulated() if settings.demo else None
+    demo = SimulatedFleet() if settings.demo else None
     scrape = _scrape(settings, store, holder)
     parts = Parts(
         settings, store, backend, direct, engine, live, Answers(store), scrape, tools, clock, valkey, demo, local_zone()
@@ -161,17 +163,15 @@ async def _upkeep(parts: Parts) -> None:
 async def _backfill(parts: Parts) -> None:
     """Gives the simulated fleet the day that it would have had, where the store does not have it yet."""
     assert parts.fleet is not None
-    for batch in parts.fleet.backfill(parts.clock()):
-        parts.scrape.outbox.put(batch)
-        while parts.scrape.outbox.waiting > 200_000:
-            await asyncio.sleep(0.05)
-        await asyncio.sleep(0)
-
-
-def _simulated():
-    from monitoring.simulator import SimulatedFleet
-
-    return SimulatedFleet()
+    now_ms = round(parts.clock() * 1000)
+    yesterday = now_ms - 25 * HOUR_MS, now_ms - 20 * HOUR_MS
+    try:
+        if await parts.store.labels((Matcher("simulated", "=", "true"),), *yesterday):
+            return
+        for batch in parts.fleet.backfill(parts.clock()):
+            await parts.store.append(batch)
+    except StoreUnavailable as error:
+        log.warning("backfill.stopped cause=%s", error.cause)
 
 
 def _scrape(settings: Settings, store: SampleStore, holder: list[Parts]) -> ScrapeLoop:

@@ -100,11 +100,9 @@ def _serve(args: argparse.Namespace) -> int:
 
 def _ask(args: argparse.Namespace) -> int:
     body = json.dumps({"query": args.question, "context": _zone()}).encode()
-    request = urllib.request.Request(  # noqa: S310 - the address is the user's own
-        f"{args.url.rstrip('/')}/api/ai-agent", body, {"Content-Type": "application/json"}
-    )
+    request = urllib.request.Request(f"{args.url.rstrip('/')}/api/ai-agent", body, {"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=30) as reply:
             data = json.load(reply)["data"]
     except urllib.error.HTTPError as error:
         raise BadSetting(_message(error.read())) from None

@@ -1,4 +1,4 @@
-"""The state of the fleet as the page reads it: made once for all readers, pushed as changes, kept when the store is away."""
+"""The fleet as the page reads it: made once for all readers, pushed as changes, kept when the store is away."""
 
 from __future__ import annotations
 

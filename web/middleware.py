@@ -24,8 +24,10 @@ HEADERS = [
 MOST_BODY = 16 * 2**20
 MOST_WRITE = 32 * 2**20
 PROMETHEUS = frozenset(
-    "query query_range query_exemplars format_query labels label series metadata targets rules alerts status write otlp "
-    "admin".split()
+    (
+        *("query", "query_range", "query_exemplars", "format_query", "labels", "label", "series", "metadata"),
+        *("targets", "rules", "alerts", "status", "write", "otlp", "admin"),
+    )
 )
 """First words of paths below /api/v1/ that are Prometheus' own."""
 

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import psutil
 from fastapi import Request
@@ -20,15 +20,13 @@ from monitoring.backends import LocalBackend
 from monitoring.errors import BadQuery, StoreUnavailable
 from monitoring.ingest.scrape import ScrapeLoop
 from monitoring.queries import FleetQueries
+from monitoring.simulator import SimulatedFleet
 from monitoring.store.redis import SampleStore
 from monitoring.store.server import EmbeddedValkey
 from monitoring.windows import rfc3339
 from web import __version__
 from web.live import LiveFleet
 from web.settings import Settings
-
-if TYPE_CHECKING:
-    from monitoring.simulator import SimulatedFleet
 
 DAY_S = 86_400
 
@@ -92,7 +90,7 @@ class Parts:
             self.demo = True
 
     async def stop_demo(self) -> None:
-        """Stops it; its last samples stay and grow old."""
+        """Stops it: its samples stay in the store, its servers go offline."""
         if self.fleet is not None and self.demo:
             self.demo = False
             await self.fleet.stop()
@@ -151,4 +149,4 @@ class Parts:
 
 def parts(request: Request) -> Parts:
     """The parts of the application that a request came to."""
-    return cast(Parts, request.app.state.parts)
+    return cast("Parts", request.app.state.parts)

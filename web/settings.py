@@ -1,4 +1,4 @@
-"""Every setting of the product, with a default that works on a laptop. Flags, environment and file name the same fields."""
+"""Every setting, with a default that works on a laptop. Flags, environment and file name the same fields."""
 
 from __future__ import annotations
 

@@ -70,11 +70,11 @@ def not_reported(concepts: list[str], query: Query, desk: Desk) -> Draft:
     """Says that a concept is not measured there, and what is."""
     names = [desk.concept(c).title[query.language] for c in concepts]
     there = _reported(query.servers, desk, query.language)
-    who = ", ".join(query.servers)
+    who, what, known = ", ".join(query.servers), ", ".join(names), ", ".join(there)
     text = say(
         query.language,
-        f"Nothing measures {', '.join(names)}{f' on {who}' if who else ' here'}. What there is: {', '.join(there)}.",
-        f"{who + '에는 ' if who else ''}{', '.join(names)} 지표가 수집되지 않습니다. 수집되는 지표: {', '.join(there)}.",
+        f"Nothing measures {what}{f' on {who}' if who else ' here'}. What there is: {known}.",
+        f"{who + '에는 ' if who else ''}{what} 지표가 수집되지 않습니다. 수집되는 지표: {known}.",
     )
     return Draft(text, "no_data")
 

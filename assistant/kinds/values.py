@@ -19,9 +19,7 @@ WORST_SHOWN = 3
 
 async def value(query: Query, desk: Desk) -> Draft:
     """The present value of each concept on the asked servers; without servers, the level and the highest few."""
-    drafts = []
-    for name in query.concepts or ("cpu",):
-        drafts.append(await _value(query, name, desk))
+    drafts = [await _value(query, name, desk) for name in query.concepts or ("cpu",)]
     if len(drafts) == 1:
         return drafts[0]
     return Draft(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-
 from assistant.query import Kind, Query, Question
 from assistant.understanding.slots import Slots
 from engines.quantities import Statistic
@@ -136,7 +135,7 @@ def _metric(text: str, inventory: Inventory) -> str | None:
     )
 
 
-def _by_cues(slots: Slots, said: set[str]) -> tuple[Kind, float] | None:  # noqa: C901
+def _by_cues(slots: Slots, said: set[str]) -> tuple[Kind, float] | None:
     """The first reading that its cue and the slots allow, most telling first."""
     for kind, confidence, holds in _readings(slots, said):
         if holds:
@@ -177,7 +176,7 @@ def _readings(slots: Slots, said: set[str]) -> list[tuple[Kind, float, bool]]:
         (
             "rank",
             0.9,
-            (order or limits) and not single and not (statistic == "avg") and (concepts or _ranks(slots, said)),
+            (order or limits) and not single and statistic != "avg" and (concepts or _ranks(slots, said)),
         ),
         ("rank", 0.85, bool(said & {"busiest", "idle"}) and not servers),
         ("history", 0.9, past and (concepts or bool(servers))),

@@ -76,8 +76,7 @@ class Vocabulary:
         found: list[tuple[int, str, str]] = []
         for word in (*self._latin, *self._hangul):
             pattern = rf"(?<![a-z0-9_]){re.escape(word)}(?:'?s)?(?![a-z0-9_])" if word.isascii() else re.escape(word)
-            for match in re.finditer(pattern, text):
-                found.append((match.start(), self.concepts[word], word))
+            found += [(match.start(), self.concepts[word], word) for match in re.finditer(pattern, text)]
             text = re.sub(pattern, lambda m: " " * len(m[0]), text)
         for match in re.finditer(r"[a-z]{4,}", text):
             near = process.extractOne(match[0], self._single, scorer=fuzz.ratio, score_cutoff=FUZZY_CUT)
@@ -164,7 +163,61 @@ def _part_word(text: str, inventory: Inventory) -> str | None:
 
 
 _COMMON = frozenset(
-    "show what when which where most last than that this with from have does server servers hour hours time list "
-    "there their about above below over under lately high highest lowest busiest usage used using much many current "
-    "status state report alert alerts change changed compare trend average mean week month today check tell give".split()
+    [
+        "show",
+        "what",
+        "when",
+        "which",
+        "where",
+        "most",
+        "last",
+        "than",
+        "that",
+        "this",
+        "with",
+        "from",
+        "have",
+        "does",
+        "server",
+        "servers",
+        "hour",
+        "hours",
+        "time",
+        "list",
+        "there",
+        "their",
+        "about",
+        "above",
+        "below",
+        "over",
+        "under",
+        "lately",
+        "high",
+        "highest",
+        "lowest",
+        "busiest",
+        "usage",
+        "used",
+        "using",
+        "much",
+        "many",
+        "current",
+        "status",
+        "state",
+        "report",
+        "alert",
+        "alerts",
+        "change",
+        "changed",
+        "compare",
+        "trend",
+        "average",
+        "mean",
+        "week",
+        "month",
+        "today",
+        "check",
+        "tell",
+        "give",
+    ]
 )

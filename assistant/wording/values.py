@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from assistant.query import Language, Query
-from assistant.wording.phrases import ago, amount, clock, each, josa, level as graded, listing, say, subject
+from assistant.wording.phrases import ago, amount, clock, each, josa, listing, say, subject
+from assistant.wording.phrases import level as graded
 from monitoring.catalog import Concept
 from monitoring.units import figure
 

@@ -58,7 +58,7 @@ async def running(client: ToolClient) -> AsyncIterator[ToolClient]:
 async def reached(condition: Callable[[], bool]) -> None:
     """Lets other tasks run until `condition` holds, for at most 5 s."""
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110  the state has no event of its own
+        while not condition():
             await asyncio.sleep(0)
 
 

@@ -63,7 +63,7 @@ async def listening(server: MCPServer[Any]) -> AsyncIterator[str]:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(http.serve(sockets=[door]))
             async with asyncio.timeout(5):
-                while not http.started:  # noqa: ASYNC110  uvicorn has no event for it
+                while not http.started:
                     await asyncio.sleep(0.01)
             yield f"http://127.0.0.1:{door.getsockname()[1]}/mcp"
             http.should_exit = True

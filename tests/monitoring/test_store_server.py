@@ -38,7 +38,7 @@ asyncio.run(hold())
 
 async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not holds():  # noqa: ASYNC110 - another process raises no event
+        while not holds():
             await asyncio.sleep(0.005)
 
 

@@ -60,7 +60,7 @@ class Ask(BaseModel):
     query: Text
     mode: Literal["auto", "mcp", "rag"] = "auto"
     session_id: str | None = Field(None, max_length=200)
-    context: Context = Context()
+    context: Context = Context.model_validate({})
 
     @field_validator("query")
     @classmethod

@@ -1,4 +1,4 @@
-"""The Prometheus HTTP API over our store: queries, labels, series, remote write. Envelopes and codes are Prometheus' own."""
+"""The Prometheus HTTP API over our store: queries, labels, series, remote write. Codes are Prometheus' own."""
 
 from __future__ import annotations
 
@@ -97,7 +97,8 @@ async def query_range(request: Request) -> Response:
     step = _positive(given, "step", None)
     if (end - start) / step > MOST_POINTS:
         raise BadQuery(
-            "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"
+            "exceeded maximum resolution of 11,000 points per timeseries. "
+            "Try decreasing the query resolution (?step=XX)"
         )
     lookback = _positive(given, "lookback_delta", 300.0)
     result, _ = await parts(request).backend.evaluate(text, start, end, step, lookback_s=lookback)
