@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Literal
 
 from engines import timespan_en, timespan_ko
-from engines.timespan_atoms import Atom, Context, Link, Nothing, Value
+from engines.timespan_atoms import Atom, Context, Link, Nothing, Role, Value
 from engines.timespan_resolve import Place, Stretch, place_range, place_single, until
 
 Kind = Literal["span", "moment", "horizon"]
@@ -216,8 +216,8 @@ def _phrase(
 
 
 def _right_side(
-    items: Sequence[_Group | Atom], k: int, j: int, role: str | None, text: str
-) -> tuple[_Group | None, int, int, str | None]:
+    items: Sequence[_Group | Atom], k: int, j: int, role: Role | None, text: str
+) -> tuple[_Group | None, int, int, Role | None]:
     """The second half of a range, if there is one, and what particles after the halves say."""
     tail = _link(items, k, after=True)
     if tail and _close(items[k].i, j, text):
@@ -248,7 +248,7 @@ def _right_side(
     return candidate, after, end, role
 
 
-def _after_role(particle: str, before: str | None) -> str | None:
+def _after_role(particle: Role, before: Role | None) -> Role | None:
     return before if particle == "and" else particle
 
 

@@ -46,9 +46,10 @@ NUMBERS = {
 _VAGUE = frozenset({"a few", "few", "several"})
 _WORDS = "|".join(sorted((re.escape(word) for word in NUMBERS), key=len, reverse=True))
 NUM = rf"(?:\d+(?:\.\d+)?|(?:{_WORDS})(?![a-z]))"
+_PLAIN = r"(?:\d+(?:\.\d+)?|one|two|three|four|five|six|seven|eight|nine|ten|twelve)"
 _LONG = r"seconds?|secs?|minutes?|mins?|hours?|hrs?|days?|weeks?|wks?|fortnights?|months?|years?|yrs?"
 _UNIT = rf"(?:{_LONG}|[smhdwy])"
-_L = r"(?<![a-z0-9_.:/\-])"
+_L = r"(?<![a-z0-9_.:/])"
 _R = r"(?![a-z0-9_])"
 _ONE = rf"{NUM}(?:\s+and\s+a\s+half)?[\s-]*{_UNIT}{_R}(?:\s+and\s+a\s+half)?"
 _ONE_GLUED = rf"\d+[wdhm](?:\s*\d+[dhms]){{1,3}}{_R}"
@@ -68,6 +69,7 @@ _MONTH = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|"
     r"oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
 )
+_SURE_MONTH = r"(?:january|february|april|june|july|august|september|october|november|december)"
 _AMPM = r"(?P<ap>[ap])\.?\s?m\.?(?![a-z])"
 _PARTS: dict[str, Part] = {
     "early morning": Part(0, 6, "am"), "morning": Part(6, 12, "am"), "afternoon": Part(12, 18, "pm"),
@@ -130,8 +132,9 @@ def _next_bare(match: re.Match[str], context: Context) -> Value:
 
 
 def _between_ago(match: re.Match[str], context: Context) -> Value:
-    unit = _unit(match["unit"])
-    amounts = sorted(NUMBERS.get(number) or float(number) for number in (match["a"], match["b"]))
+    unit = _unit(match["unit"] or match["unit2"])
+    said = (match["a"] or match["c"], match["b"] or match["d"])
+    amounts = sorted(NUMBERS.get(number) or float(number) for number in said)
     return Fixed(unit.scaled(amounts[1]).from_(context.now, -1), unit.scaled(amounts[0]).from_(context.now, -1))
 
 
@@ -186,6 +189,15 @@ def _clock24(match: re.Match[str], _: Context) -> Value | None:
 def _hour_word(match: re.Match[str], _: Context) -> Value | None:
     number = match["h"]
     return clock(int(number) if number.isdigit() else int(NUMBERS[number]))
+
+
+def _bare_hour(match: re.Match[str], context: Context) -> Value | None:
+    """The hours of "between 2 and 4", unless a load or a count stands before them."""
+    before = match.string[: match.start()]
+    counted = re.search(
+        r"(?:loads?|load average|connections?|threads?|cores?|replicas?)\s+(?:is |was )?(?:between|from)\b", before
+    )
+    return None if counted else _hour_word(match, context)
 
 
 def _past_to(match: re.Match[str], _: Context) -> Value | None:
@@ -290,7 +302,11 @@ PATTERNS: tuple[Pattern, ...] = (
     _rule(
         rf"(?P<d>\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?(?P<mon>{_MONTH})\b\.?(?:,?\s+(?P<y>20\d\d))?(?!\d)", _month_day
     ),
-    _rule(rf"(?P<a>{NUM})\s*(?:-|–|~|to|or|and)\s*(?P<b>{NUM})\s*(?P<unit>{_UNIT})\s+ago\b", _between_ago),
+    _rule(
+        rf"(?:from\s+|between\s+)?(?P<a>{_PLAIN})\s*(?:-|–|~|to|or)\s*(?P<b>{_PLAIN})\s*(?P<unit>{_UNIT})\s+ago\b"
+        rf"|between\s+(?P<c>{_PLAIN})\s+and\s+(?P<d>{_PLAIN})\s*(?P<unit2>{_UNIT})\s+ago\b",
+        _between_ago,
+    ),
     _rule(r"(?:the\s+)?day before yesterday\b", _day(-2)),
     _rule(r"(?:the\s+)?day after tomorrow\b", _day(2)),
     _rule(r"(?:yesterday'?s?|yday|yest)\b", _day(-1)),
@@ -329,17 +345,23 @@ PATTERNS: tuple[Pattern, ...] = (
         rf"(?:(?P<week>last|past|previous|this|next|coming|upcoming|following)\s+)?(?P<day>{_DAY})(?:'s)?\b", _weekday
     ),
     _rule(rf"(?<=on |st |xt |is |to |by |il |ce |om )(?P<week>(?!))?(?P<day>{_SHORT_DAY})\b", _weekday),
+    _rule(rf"(?P<mon>{_MONTH})\s+(?P<y>20\d\d)(?!\d)", _bare_month),
+    _rule(rf"(?P<mon>{_SURE_MONTH})\b(?P<y>(?!))?", _bare_month),
     _rule(rf"(?<=in |ce |om |to |st |is |ng |or )(?P<mon>{_MONTH})\b(?:\s+(?P<y>20\d\d))?", _bare_month),
     _rule(r"(?<=in |ce )(?P<y>20\d\d)\b(?!-)", lambda m, _: year_of(int(m["y"]))),
     _rule(
         r"the\s+(?P<d>\d{1,2})(?:st|nd|rd|th)\b", lambda m, _: DayOfMonth(int(m["d"])) if 0 < int(m["d"]) < 32 else None
     ),
     # clock times
+    _rule(rf"(?P<q>half|quarter)\s+(?P<way>past|to)\s+(?P<h>\d{{1,2}}|{_WORDS})(?:\s*(?P<ap>[ap])m)?\b", _past_to),
+    _rule(rf"(?<=between )(?P<h>\d{{1,2}})(?=\s+and\s+\d{{1,2}}{_AFTER_HOUR})", _bare_hour),
+    _rule(rf"(?<=from )(?P<h>\d{{1,2}})(?=\s+(?:to|until|till)\s+\d{{1,2}}{_AFTER_HOUR})", _bare_hour),
+    _rule(rf"(?:(?<=between \d and )|(?<=between \d\d and ))(?P<h>\d{{1,2}}){_AFTER_HOUR}", _bare_hour),
+    _rule(rf"(?:(?<=from \d to )|(?<=from \d\d to ))(?P<h>\d{{1,2}}){_AFTER_HOUR}", _bare_hour),
     _rule(rf"(?P<h>\d{{1,2}})(?:[:.](?P<m>\d\d))?(?::(?P<s>\d\d))?\s*{_AMPM}", _clock12),
     _rule(r"(?P<h>\d{1,2}):(?P<m>\d\d)(?::(?P<s>\d\d))?(?![\d:])", _clock24),
     _rule(rf"(?P<h>\d{{1,2}})(?={_RIGHT_HOUR})", _hour_word),
     _rule(r"(?P<h>\d{1,2})\s*h(?P<m>\d\d)(?!\d)(?P<s>(?!))?", _clock24),
-    _rule(rf"(?P<q>half|quarter)\s+(?P<way>past|to)\s+(?P<h>\d{{1,2}}|{_WORDS})(?:\s*(?P<ap>[ap])m)?\b", _past_to),
     _rule(rf"(?P<h>\d{{1,2}}|{_WORDS})\s*o'?\s?clock\b", _hour_word),
     _rule(rf"(?<=at )(?P<h>\d{{1,2}}){_AFTER_HOUR}", _hour_word),
     _rule(r"(?:mid-?day|(?:high\s+)?noon)\b", lambda _, __: clock(12, exact=True)),
