@@ -41,7 +41,7 @@ ANSWERS: dict[Kind, Answering] = {
     "filter": values.filtered,
     "count": values.count,
     "aggregate": values.aggregate,
-    "compare": values.compare,
+    "compare": history.compare,
     "promql": values.typed,
     "history": history.past,
     "trend": history.trend,

@@ -74,6 +74,8 @@ def _numbered(match: re.Match[str]) -> Iterator[Spot]:
     value = int(match["n"]) if match["n"] else _sino(match["k"])
     head = _SERVER_TAIL.sub("", written).rstrip("-_")
     if not head:
+        if written.endswith("s") and not match["c"]:  # "db servers 80": a group and a value
+            return
         yield Spot(*match.span(), (written, value), True)
         return
     stem = spoken_stem(head) or head

@@ -34,13 +34,13 @@ from engines.timespan_atoms import (
 )
 
 _NATIVE = {
-    "한": 1, "하나": 1, "두": 2, "세": 3, "석": 3, "네": 4, "넉": 4, "다섯": 5, "여섯": 6, "일곱": 7, "여덟": 8, "아홉": 9,
-    "열": 10, "열한": 11, "열하나": 11, "열두": 12, "열둘": 12, "열다섯": 15, "스물": 20, "스물네": 24, "두세": 3, "서너": 4,
+    "한": 1, "하나": 1, "두": 2, "세": 3, "석": 3, "네": 4, "넉": 4, "다섯": 5, "여섯": 6, "일곱": 7, "여덟": 8,
+    "아홉": 9,    "열": 10, "열한": 11, "열하나": 11, "열두": 12, "열둘": 12, "열다섯": 15, "스물": 20, "스물네": 24, "두세": 3, "서너": 4,
 }  # fmt: skip
 _SINO = {"일": 1, "이": 2, "삼": 3, "사": 4, "오": 5, "육": 6, "칠": 7, "팔": 8, "구": 9}
 _DAY_WORDS = {
     "하루": 1, "이틀": 2, "사흘": 3, "나흘": 4, "닷새": 5, "엿새": 6, "이레": 7, "여드레": 8, "아흐레": 9, "열흘": 10,
-    "보름": 15, "일주일": 7, "이주일": 14,
+    "보름": 15, "며칠": 3, "일주일": 7, "이주일": 14,
 }  # fmt: skip
 _VAGUE = frozenset({"몇", "두세", "서너", "수"})
 _NATIVE_WORDS = "|".join(sorted([*_NATIVE, "몇"], key=len, reverse=True))
@@ -69,7 +69,7 @@ _PARTS: dict[str, Part] = {
 }  # fmt: skip
 _PART = (
     "|".join(sorted(_PARTS.keys() - {"낮", "밤"}, key=len, reverse=True))
-    + r"|[낮밤](?=에|\s*\d|\s*열|\s*한|\s*두|\s*시간|\s*동안|\s*중)"
+    + r"|[낮밤](?![가-힣])|[낮밤](?=에|시간|동안|중|부터|까지)"
 )
 _UNITS = {
     "시": Duration(seconds=3600), "분": Duration(seconds=60), "초": Duration(seconds=1), "주": Duration(days=7),
@@ -108,7 +108,7 @@ def length(text: str) -> Duration:
 def _whole(word: str) -> Duration:
     if word in ("반나절", "한나절"):
         return Duration(seconds=6 * 3600 if word == "반나절" else 12 * 3600)
-    return Duration(months=6) if word == "반년" else Duration(days=_DAY_WORDS[word])
+    return Duration(months=6) if word == "반년" else Duration(days=_DAY_WORDS[word], vague=word == "며칠")
 
 
 def _day(days: int) -> Maker:
@@ -176,7 +176,7 @@ def _within(match: re.Match[str], context: Context) -> Value:
 
 def _bare(match: re.Match[str], context: Context) -> Value | None:
     """The last such length (the next, where the sentence looks ahead); seconds alone are a latency."""
-    if re.fullmatch(r"[\d.]+\s*초", match["dur"]):
+    if re.fullmatch(r"[\d.]+\s*초|며칠", match["dur"]):
         return None
     return _within(match, context)
 
@@ -202,7 +202,7 @@ PATTERNS: tuple[Pattern, ...] = (
     # what only looks like a time
     _rule(rf"{DUR}{_COMPARED}", _nothing),
     _rule(
-        r"실시간|시간대(?:별|로)?|(?:일|주|월|시간|분)별|몇\s*시(?:간)?(?=[에쯤\s?]|$)|좋은\s*아침|매(?:일|주|달|월|시간)",
+        r"실시간|시간대(?:별|로)?|(?:일|주|월|시간|분)별|몇\s*시(?!간)|몇\s*시간(?!\s*(?:전|동안|째))|좋은\s*아침|매(?:일|주|달|월|시간)",
         _nothing,
     ),
     _rule(r"\d+(?:\.\d+)?\s*(?:번째|퍼센타일|퍼센트|백분위|프로|번|대|개(?!월)|위|건|명)", _nothing),
@@ -214,7 +214,7 @@ PATTERNS: tuple[Pattern, ...] = (
     _rule(r"(?P<y>20\d\d)\s*년도?", lambda m, _: year_of(int(m["y"]))),
     _rule(r"(?:그저께|그제|엊그제|엊그저께)", _day(-2)),
     _rule(r"(?:그끄저께|그끄제)", _day(-3)),
-    _rule(r"(?:어제|전일|작일|어저께)", _day(-1)),
+    _rule(r"(?:어제|전일|작일|어저께)(?:\s*하루)?", _day(-1)),
     _rule(r"(?:오늘|금일|당일)(?:\s*하루)?", _day(0)),
     _rule(r"(?:내일|익일|명일)(?!\s*모레)", _day(1)),
     _rule(r"(?:내일\s*)?모레", _day(2)),
@@ -222,7 +222,7 @@ PATTERNS: tuple[Pattern, ...] = (
     _rule(r"(?:어젯\s*밤|지난\s*밤|간밤|어제\s*밤|밤\s?새|밤\s?사이|밤\s*동안)", _night),
     _rule(r"하루\s*종일", _day(0)),
     _rule(
-        r"(?:지금|이)\s*(?:이\s*)?(?:시간|시각)(?=에|의|대|\s|$|[?,.])|이맘\s*때|같은\s*(?:시간|시각)|동\s?시간",
+        r"(?:지금|이)\s*(?:이\s*)?(?:시간|시각)(?=에|의|대|이랑|과|보다|하고|은|이|부터|까지|\s|$|[?,.])|이맘\s*때|같은\s*(?:시간|시각)|동\s?시간",
         lambda _, __: SameTime(),
     ),
     _rule(r"지지난\s*주(?!말)|저저번\s*주(?!말)", _week(-2)),
@@ -250,10 +250,9 @@ PATTERNS: tuple[Pattern, ...] = (
     ),
     _rule(rf"{_LAST}\s*(?:약\s*)?(?P<dur>{DUR})(?:{_SINCE_LENGTH})?(?!\s*전)", lambda m, c: back(length(m["dur"]), c)),
     _rule(
-        rf"(?:약|한|대략)?\s*(?P<dur>{DUR})\s*(?:정도\s*)?전(?![체반부에서]서?)(?:쯤)?",
+        rf"(?:약|한|대략)?\s*(?P<dur>{DUR})\s*(?:정도\s*)?전(?![체반]|부(?!터))(?:쯤)?",
         lambda m, c: ago(length(m["dur"]), c),
     ),
-    _rule(rf"(?:약|대략)?\s*(?P<dur>{DUR})\s*(?:정도\s*)?전(?=에)", lambda m, c: ago(length(m["dur"]), c)),
     _rule(rf"(?P<dur>{DUR})\s*(?:정도\s*)?(?:뒤|후|있다가|지나면)(?:에|의|쯤|면)?", _later),
     _rule(rf"(?P<dur>{DUR}){_SINCE_LENGTH}", _within),
     _rule(r"방금(?:\s*전)?|조금\s*전|좀\s*전", lambda _, c: back(Duration(seconds=300, vague=True), c)),
@@ -268,6 +267,10 @@ PATTERNS: tuple[Pattern, ...] = (
     _rule(rf"(?P<part>{_PART})(?![가-힣]*(?:을|를)?\s*(?:먹|메뉴))(?:나절)?", lambda m, _: _PARTS[m["part"]]),
     _rule(
         r"(?P<d>\d{1,2})일(?=\s*(?:에|부터|까지|자|날|오전|오후|새벽|아침|저녁|밤|\d{1,2}\s*시|\d{1,2}:))",
+        lambda m, _: DayOfMonth(int(m["d"])),
+    ),
+    _rule(
+        r"(?:(?<=달)|(?<=달\s))(?P<d>\d{1,2})일(?!간|\s*(?:동안|치))",
         lambda m, _: DayOfMonth(int(m["d"])),
     ),
     _rule(rf"(?P<dur>{DUR})", _bare),

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 
 from assistant.desk import Desk, cite, rows, series
-from assistant.kinds import state
+from assistant.kinds import state, values
 from assistant.kinds.values import narrowed, one_each, part_of, quantile, servers, statistic, targets
 from assistant.query import Draft, Query
 from assistant.wording import history as words
 from engines.timespan import TimeSpan
 from engines.trend import trend as line_through
 from monitoring.catalog import Concept
-from monitoring.windows import moment
 
 DEFAULT_SPAN_S = 6 * 3600
 SAME_S = 300
@@ -32,6 +31,8 @@ async def past(query: Query, desk: Desk) -> Draft:
     start, end = bounds(query.time, desk)
     window = f"{start:.0f}/{end:.0f}"
     kind = statistic(query)
+    if kind == "avg" and not query.servers:
+        promql = f"avg({promql})"
     if kind in ("min", "max", "p50", "p90", "p95", "p99", "sum", "avg"):
         result = await desk.ask(promql, window=window, agg=kind)
         found = narrowed(rows(result), query.part)
@@ -75,15 +76,22 @@ async def trend(query: Query, desk: Desk) -> Draft:
     result = await desk.ask(promql, window=f"{start:.0f}/{end:.0f}", points=180)
     told = []
     for one in series(result):
-        times, values = arrays(one["points"])
+        times, levels = arrays(one["points"])
         told.append(
-            (one["server"], next(iter(one["labels"].values()), None), line_through(times, values, scale=concept.scale))
+            (one["server"], next(iter(one["labels"].values()), None), line_through(times, levels, scale=concept.scale))
         )
     told = [t for t in told if t[2].direction != "unknown"]
     if not told:
         return await nothing_then(query, concept, promql, start, end, desk)
     text = words.trend(concept, told, (start, end), query, desk)
     return Draft(text, evidence=cite(result), charts=[lines(concept, result, query)], mentioned=query.servers)
+
+
+async def compare(query: Query, desk: Desk) -> Draft:
+    """Servers side by side, or one time against another."""
+    if len(query.servers) > 1 and query.time is None:
+        return await values.compare(query, desk)
+    return await compare_times(query, desk) if query.time is not None else await values.value(query, desk)
 
 
 async def compare_times(query: Query, desk: Desk) -> Draft:
@@ -154,17 +162,14 @@ def lines(concept: Concept, result: dict[str, Any], query: Query) -> dict[str, A
 def _summaries(result: dict[str, Any], part: str | None) -> list[dict[str, Any]]:
     found = []
     for one in series(result):
-        times, values = arrays(one["points"])
-        if np.isnan(values).all():
+        times, levels = arrays(one["points"])
+        if np.isnan(levels).all():
             continue
-        k = int(np.nanargmax(values))
-        row = {"server": one["server"], **one["labels"], "value": float(np.nanmean(values))}
+        k = int(np.nanargmax(levels))
+        row = {"server": one["server"], **one["labels"], "value": float(np.nanmean(levels))}
         found.append(
-            row | {"at": None, "_max": float(values[k]), "_max_at": float(times[k]), "_min": float(np.nanmin(values))}
+            row | {"at": None, "_max": float(levels[k]), "_max_at": float(times[k]), "_min": float(np.nanmin(levels))}
         )
     plain = narrowed([{k: v for k, v in row.items() if k[0] != "_"} for row in found], part)
     kept = {(row["server"], part_of(row)) for row in plain}
     return [row for row in found if (row["server"], part_of({k: v for k, v in row.items() if k[0] != "_"})) in kept]
-
-
-__all__ = ["arrays", "bounds", "compare_times", "lines", "moment", "nothing_then", "past", "trend"]

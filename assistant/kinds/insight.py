@@ -16,8 +16,8 @@ from engines.rootcause import Candidate, rank_causes
 from monitoring.windows import moment
 
 HOUR = 3600
-SOURCES = {"cpu": 1.3, "memory": 1.3, "disk": 1.3, "network_in": 0.9, "network_out": 0.8, "up": 2.0}
-"""How far a concept is a cause rather than a symptom; anything else counts 0.6."""
+SOURCES = {"cpu": 1.3, "memory": 1.3, "disk": 1.3, "network_in": 0.9, "network_out": 0.8, "requests": 0.7, "up": 2.0}
+"""How far a concept is a cause rather than a symptom; errors, latency and the rest count 0.15."""
 
 
 async def forecast(query: Query, desk: Desk) -> Draft:
@@ -206,7 +206,7 @@ def _is_symptom(row: dict[str, Any], query: Query, desk: Desk) -> bool:
 
 def _candidate(row: dict[str, Any]) -> Candidate:
     change = Change(moment(row["start"]), row["expected"], row["value"], row["score"], "step", None)
-    return Candidate(row["server"], row["concept"], change, SOURCES.get(row["concept"], 0.6))
+    return Candidate(row["server"], row["concept"], change, SOURCES.get(row["concept"], 0.15))
 
 
 def _servers(found: list[dict[str, Any]]) -> tuple[str, ...]:

@@ -33,15 +33,16 @@ CUES: dict[str, re.Pattern[str]] = {
         "count": r"\bhow many\b|\bnumber of\b|\bcount\b|몇 ?(?:대|개|곳)|갯수|개수|대수",
         "which": r"\bwhich\b|\bany\b|\bwho\b|who'?s|\blist\b|있어|있나|있니|있습니까|어떤 서버|어느 서버|목록|찾아|골라|뭐야|어디",
         "query": r"(?:promql|\bquery\b|쿼리)",
-        "state": r"how(?:'s| is| are)\b|\bstatus\b|\bstate\b|overview|\bhealth\b|summary|worry|problems?|trouble|wrong|issues?|okay|\bok\b|all good|attention|상태|현황|어때|괜찮|문제|점검|요약|잘 ?(?:돌|되|있)|이슈|장애|전반",
+        "state": r"how(?:'s| is| are)\b|\bstatus\b|\bstate\b|overview|\bhealth\b|summary|worry|problems?|trouble|struggl|suffer|unhappy|burning|broken|wrong|issues?|okay|\bok\b|all good|attention|상태|현황|어때|괜찮|문제|점검|요약|잘 ?(?:돌|되|있)|이슈|장애|전반",
         "detail": r"detail|tell me about|everything about|상세|자세|상태|어때|정보|how(?:'s| is)|status|health|괜찮",
-        "fleet": r"\bservers?\b|\bhosts?\b|\bfleet\b|\bmachines?\b|\bsystems?\b|infra|\bnodes?\b|\beverything\b|서버|장비|시스템|인프라|전체|모두|노드|호스트",
+        "fleet": r"\bservers?\b|\bhosts?\b|\bfleet\b|\bmachines?\b|\bsystems?\b|infra|\bnodes?\b|\bbox(?:es)?\b|\bvms?\b|\beverything\b|서버|장비|시스템|인프라|전체|모두|노드|호스트",
         "inventory": r"(?:list|show|what|which|all).{0,20}(?:servers|hosts|machines)|서버 ?(?:목록|리스트|종류|이름)",
         "high": r"\bhigh\b|\bhot\b|overload|\bheavy\b|\bslow\b|\bfull\b|\btoo much\b|많은|높은|과부하|느린|부족|꽉|뜨거운|바쁜|심한",
         "busiest": r"busiest|busy|most loaded|바쁜|부하가",
         "idle": r"\bidle\b|least busy|quietest|한가|노는|놀고",
     }.items()
 }
+FREE = re.compile(r"\bfree\b|\bleft\b|\bremaining\b|\bheadroom\b|남은|여유|남아")
 INTENTS: dict[str, Kind] = {
     "overview": "overview",
     "metric": "value",
@@ -72,6 +73,8 @@ def decide(question: Question, slots: Slots, scores: Sequence[tuple[str, float]]
     statistic = _statistic(slots.quantities.statistics)
     order = slots.quantities.orders[0] if slots.quantities.orders else None
     descending = None if order is None else order.direction == "desc"
+    if descending is not None and FREE.search(slots.rest) and set(slots.concepts) & {"disk", "memory"}:
+        descending = not descending  # the least free is the fullest
     if kind == "rank" and "idle" in said:
         descending = False
     if kind == "capacity":
@@ -176,7 +179,7 @@ def _readings(slots: Slots, said: set[str]) -> list[tuple[Kind, float, bool]]:
         (
             "rank",
             0.9,
-            (order or limits) and not single and statistic != "avg" and (concepts or _ranks(slots, said)),
+            (order or limits) and not single and statistic != "avg" and (concepts or limits or _ranks(slots, said)),
         ),
         ("rank", 0.85, bool(said & {"busiest", "idle"}) and not servers),
         ("history", 0.9, past and (concepts or bool(servers))),

@@ -104,7 +104,8 @@ def read_slots(question: Question, inventory: Inventory, names: ServerIndex, voc
     slots.unknown = tuple((m.text, m.candidates) for m in mentions if m.kind != "server")
     rest = _blank(text, mentions)
     times = times_of(rest, question.local_now())
-    slots.spans, slots.unread_times = times.spans, tuple(u.text for u in times.unparsed)
+    slots.spans = tuple(span for span in times.spans if not _is_now(span, question.now))
+    slots.unread_times = tuple(u.text for u in times.unparsed)
     slots.quantities = quantities_of(_blank(rest, times.spans))
     rest = _blank(rest, times.spans)
     if mount := MOUNT.search(rest):
@@ -120,6 +121,11 @@ def read_slots(question: Question, inventory: Inventory, names: ServerIndex, voc
         slots.part = _part_word(rest, inventory)
     slots.rest = rest
     return slots
+
+
+def _is_now(span: TimeSpan, now: float) -> bool:
+    """ "Right now" asks for nothing else than the present."""
+    return span.kind == "moment" and abs(span.start.timestamp() - now) < 60
 
 
 def _blank(text: str, found: Sequence[Mention | TimeSpan | Threshold]) -> str:

@@ -74,7 +74,9 @@ def level(concept: Concept, found: Sequence[dict[str, Any]], group: str | None, 
     names = len({row["server"] for row in found})
     title = concept.title[language]
     who = say(
-        language, f"{names} {group + ' ' if group else ''}servers", f"{group + ' ' if group else ''}서버 {names}대"
+        language,
+        f"{names} {group + ' ' if group else ''}server{'' if names == 1 else 's'}",
+        f"{group + ' ' if group else ''}서버 {names}대",
     )
     first = say(
         language,
