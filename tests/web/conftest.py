@@ -95,7 +95,7 @@ async def fleet(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Produ
     async with running(tmp_path_factory.mktemp("fleet") / "data", retention="36500d") as product:
         await product.write(servers(NOW))
         async with asyncio.timeout(20):
-            while product.app.state.parts.engine.understanding.backend == "patterns":  # noqa: ASYNC110
+            while product.app.state.parts.engine.understanding.backend == "patterns":
                 await asyncio.sleep(0.02)
         yield product
 
