@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -88,7 +88,7 @@ async def fleet_state(backend: Backend, catalog: Catalog, inventory: Inventory, 
         _judge(state, catalog, at)
     evidence = {name: proof(vector) for name, vector in vectors.items()}
     if offline := [state for state in servers.values() if state.status == "offline"]:
-        evidence["last_seen"] = await _last_seen(backend, inventory, offline, at)
+        evidence["last_seen"] = await _last_seen(backend, catalog, inventory, offline, at)
     ages = [vector.age_s for vector in vectors.values() if vector.age_s is not None]
     ordered = sorted(servers.values(), key=lambda s: (SEVERITY.index(s.status), -_excess(s), s.id))
     return FleetState(at, tuple(ordered), evidence, backend.source, min(ages, default=None))
@@ -146,28 +146,34 @@ def _excess(state: ServerState) -> float:
     return max((reason.value / reason.threshold for reason in state.reasons), default=0.0)
 
 
-async def _last_seen(backend: Backend, inventory: Inventory, offline: Sequence[ServerState], at: float) -> Evidence:
+async def _last_seen(
+    backend: Backend, catalog: Catalog, inventory: Inventory, offline: Sequence[ServerState], at: float
+) -> Evidence:
     """Fills `last_seen` of servers that are gone, looking back one day."""
     gone = {state.id: state for state in offline}
-    by_label: dict[str, list[str]] = {}
-    for (label, value), server in inventory.identities.items():
-        if server in gone and label in ("instance", "server_id", "host", "host_name"):
-            by_label.setdefault(label, []).append(value)
-    needs = {
-        "instance": "up == 1",
-        "server_id": "server_up == 1",
-        "host": "system_load1",
-        "host_name": "{__name__!=''}",
-    }
-    queries = []
-    for label, values in by_label.items():
-        metric, _, condition = needs[label].partition(" ")
-        if metric in inventory.metrics:
-            selector = f'{metric}{{{label}=~"{any_of(sorted(values))}"}} {condition}'.strip()
-            queries.append(f"max by ({label}) (max_over_time(timestamp({selector})[1d:1m]))")
+    queries = [
+        f'max by ({by}) (max_over_time(timestamp({metric}{{{by}=~"{any_of(sorted(values))}"}}{condition})[1d:1m]))'
+        for (metric, by, condition), values in _signs(catalog, inventory, gone).items()
+    ]
     query = " or ".join(queries) or "vector(0) > 1"
     [vector] = await backend.instants([query], at)
     for labels, seen in zip(vector.labels, vector.values, strict=True):
         if state := gone.get(inventory.server_of(labels) or ""):
             state.last_seen = max(seen, state.last_seen or 0.0)
     return proof(vector)
+
+
+def _signs(catalog: Catalog, inventory: Inventory, gone: Iterable[str]) -> dict[tuple[str, str, str], set[str]]:
+    """(metric, its label for the server, condition) → the label's values: what last said of each server that it lived.
+
+    That is `up` where a server has it, else the first metric that it reports.
+    """
+    signs: dict[tuple[str, str, str], set[str]] = {}
+    left = set(gone)
+    for name in CONCEPTS:
+        for source in catalog.concepts[name].sources:
+            covered = inventory.reporting(source)
+            for server in left & covered.keys():
+                signs.setdefault((source.needs, source.by, " == 1" * (name == "up")), set()).update(covered[server])
+            left -= covered.keys()
+    return signs

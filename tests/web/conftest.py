@@ -1,4 +1,4 @@
-"""The whole product in this process: an application with its own Valkey, a client, and a small fleet with known figures."""
+"""The whole product in this process: an application with its own Valkey, a client, a small fleet of known figures."""
 
 from __future__ import annotations
 

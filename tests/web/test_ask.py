@@ -165,6 +165,14 @@ async def test_promql_typed_in_is_evaluated_as_it_stands(fleet: Any, text: str, 
     assert answer["evidence"][0]["query"] == text
 
 
+@pytest.mark.parametrize(("text", "when"), [("which servers are offline?", "20 min"), ("오프라인 서버 있어?", "20분")])
+async def test_a_server_that_fell_silent_is_offline_since_its_last_sample(fleet: Any, text: str, when: str) -> None:
+    answer = await fleet.ask(text)
+    assert set(NAMES.findall(answer["response"])) == {"delta-01"}
+    assert when in answer["response"]
+    assert "08:40" in answer["response"]
+
+
 @pytest.mark.parametrize(("text", "word"), [("what can you do?", "PromQL"), ("뭘 할 수 있어?", "메모리")])
 async def test_help_says_what_can_be_asked_here(fleet: Any, text: str, word: str) -> None:
     answer = await fleet.ask(text)
