@@ -43,6 +43,8 @@ from web.settings import Settings
 log = logging.getLogger(__name__)
 UPKEEP_S = 60.0
 HOUR_MS = 3_600_000
+STORE_TIMEOUT_S = 3.0
+"""A hung store: 2 s of MCP and 3 s of direct leave time for an answer from memory within the 10 s."""
 
 
 def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> FastAPI:
@@ -76,7 +78,7 @@ async def open_store(settings: Settings, stack: AsyncExitStack) -> tuple[SampleS
         await valkey.start()
         stack.push_async_callback(valkey.close)
         url = valkey.url
-    store = SampleStore(url)
+    store = SampleStore(url, timeout_s=STORE_TIMEOUT_S)
     stack.push_async_callback(store.close)
     return store, valkey
 
@@ -130,6 +132,7 @@ async def _begin(parts: Parts, tasks: asyncio.TaskGroup) -> None:
         tasks.create_task(_backfill(parts), name="backfill")
     tasks.create_task(parts.scrape.run(), name="scrape")
     tasks.create_task(parts.live.watch(), name="live")
+    tasks.create_task(parts.answers.run(), name="answers")
     parts.ready = True
 
 
@@ -195,15 +198,16 @@ def _asker(holder: list[Parts]) -> Callable[[str], Awaitable[dict[str, Any]]]:
     async def asked(text: str) -> dict[str, Any]:
         parts = holder[0]
         answer = await parts.engine.answer(Question(text, parts.clock(), parts.zone))
-        await ask.remember(parts, answer)
-        return asdict(answer)
+        body = asdict(answer)
+        parts.answers.keep(answer.id, body)
+        return body
 
     return asked
 
 
 def _recall(holder: list[Parts]) -> Callable[[str], Awaitable[dict[str, Any] | None]]:
     async def recalled(answer_id: str) -> dict[str, Any] | None:
-        return await ask.recall(holder[0], answer_id)
+        return await holder[0].answers.get(answer_id)
 
     return recalled
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import platform
 import time
@@ -28,6 +30,7 @@ from web import __version__
 from web.live import LiveFleet
 from web.settings import Settings
 
+log = logging.getLogger(__name__)
 DAY_S = 86_400
 
 
@@ -37,16 +40,25 @@ class Answers:
     def __init__(self, store: SampleStore) -> None:
         self._store = store
         self._recent: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._unwritten: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue(1_000)
 
-    async def keep(self, answer_id: str, body: dict[str, Any]) -> None:
-        """Keeps an answer; without the store it stays in this process only."""
+    def keep(self, answer_id: str, body: dict[str, Any]) -> None:
+        """Keeps an answer at once in this process; `run` brings it to the store, which nobody waits for."""
         self._recent[answer_id] = body
         while len(self._recent) > 1_000:
             self._recent.popitem(last=False)
-        try:
-            await self._store.put_json("answer", answer_id, body, DAY_S)
-        except StoreUnavailable:
-            return  # the answer itself was given; the process copy has it
+        if self._unwritten.full():
+            self._unwritten.get_nowait()
+        self._unwritten.put_nowait((answer_id, body))
+
+    async def run(self) -> None:
+        """Writes kept answers until cancelled. Without the store they stay in this process only."""
+        while True:
+            answer_id, body = await self._unwritten.get()
+            try:
+                await self._store.put_json("answer", answer_id, body, DAY_S)
+            except StoreUnavailable as error:
+                log.warning("answer.not_stored id=%s cause=%s", answer_id, error.cause)
 
     async def get(self, answer_id: str) -> dict[str, Any] | None:
         """A kept answer; None where there is none."""

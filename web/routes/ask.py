@@ -81,7 +81,7 @@ async def ask(request: Request, body: Ask) -> Response:
     """One question, one answer with its evidence."""
     p = parts(request)
     answer = await p.engine.answer(body.question(p))
-    await remember(p, answer)
+    p.answers.keep(answer.id, asdict(answer))
     return success(asdict(answer))
 
 
@@ -96,7 +96,7 @@ async def stream(request: Request, body: Ask) -> Response:
 @router.get("/answers/{answer_id}")
 async def past(request: Request, answer_id: str) -> Response:
     """A past answer."""
-    found = await recall(parts(request), answer_id)
+    found = await parts(request).answers.get(answer_id)
     return success(found) if found else failure(404, f"no answer '{answer_id}'; answers are kept for a day")
 
 
@@ -104,22 +104,12 @@ async def past(request: Request, answer_id: str) -> Response:
 async def replay(request: Request, answer_id: str) -> Response:
     """Recomputes a past answer at its own time and says whether it is the same."""
     p = parts(request)
-    found = await recall(p, answer_id)
+    found = await p.answers.get(answer_id)
     if not found:
         return failure(404, f"no answer '{answer_id}'; answers are kept for a day")
     again = await p.engine.answer(Question(found["query"], found["now"], _zone(found["timezone"])))
     same = again.response == found["response"]
     return success({"same": same, "before": found["response"], "after": again.response, "answer": asdict(again)})
-
-
-async def remember(p: Parts, answer: Answer) -> None:
-    """Keeps an answer for a day: in this process, and in the store where it can be reached."""
-    await p.answers.keep(answer.id, asdict(answer))
-
-
-async def recall(p: Parts, answer_id: str) -> dict[str, Any] | None:
-    """A kept answer; None where there is none."""
-    return await p.answers.get(answer_id)
 
 
 async def _frames(p: Parts, question: Question) -> AsyncIterator[bytes]:
@@ -143,7 +133,7 @@ async def _frames(p: Parts, question: Question) -> AsyncIterator[bytes]:
             yield frame("chart", chart)
         for piece in _pieces(answer.response):
             yield frame("delta", {"text": piece})
-        await remember(p, answer)
+        p.answers.keep(answer.id, asdict(answer))
         yield frame("done", asdict(answer))
     except Exception as error:
         took = round((time.perf_counter() - started) * 1000)
