@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from typing import Literal
 
-Meridiem = Literal["am", "pm", "night"]
+Meridiem = Literal["am", "pm", "day", "night"]
 Role = Literal["since", "between", "before", "until", "to", "and"]
 
 
@@ -58,7 +58,8 @@ class Duration:
         """`moment` moved by this length, `sign` −1 into the past or +1 into the future."""
         moved = add_months(moment, sign * self.months)
         days = int(self.days)
-        moved += timedelta(days=sign * days)
+        if days:  # adding nothing would forget which of two equal wall times it is
+            moved += timedelta(days=sign * days)
         seconds = self.seconds + (self.days - days) * 86400
         return (moved.astimezone(UTC) + timedelta(seconds=sign * seconds)).astimezone(moment.tzinfo)
 
@@ -248,10 +249,10 @@ def clock(
 
 
 def _twelve_hour(hour: int, meridiem: Meridiem) -> int:
-    """The hour since midnight; at night 12–5 belong to the day after."""
-    if meridiem == "am":
+    """The hour since midnight; 낮 11시 is before noon, and at night 12–5 belong to the day after."""
+    if meridiem == "am" or (meridiem == "day" and hour in (10, 11)):
         return hour % 12
-    if meridiem == "pm":
+    if meridiem in ("pm", "day"):
         return hour % 12 + 12
     return hour % 12 + 24 if hour % 12 < 6 else hour + 12
 

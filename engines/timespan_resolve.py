@@ -11,7 +11,6 @@ from engines.timespan_atoms import (
     DayOfMonth,
     Days,
     Fixed,
-    Meridiem,
     Part,
     SameTime,
     Value,
@@ -224,7 +223,7 @@ def _seconds(said: Clock, part: Part | None) -> list[int]:
     """Seconds after midnight that the words can mean: one, or two for a bare "3"."""
     if part is not None and said.seconds < 13 * 3600 and said.meridiem is None:
         hour, rest = divmod(said.seconds, 3600)
-        placed = clock(hour, meridiem=_meridiem_beside(part, hour))
+        placed = clock(hour, meridiem=part.meridiem)
         return [(placed.seconds if placed else said.seconds) + rest]
     if said.open:
         half = 12 * 3600
@@ -234,15 +233,6 @@ def _seconds(said: Clock, part: Part | None) -> list[int]:
             else [said.seconds, said.seconds + half]
         )
     return [said.seconds]
-
-
-def _meridiem_beside(part: Part, hour: int) -> Meridiem:
-    """낮 11시 is before noon although 낮 is not."""
-    return (
-        "am"
-        if part.meridiem == "pm" and part.first == 12 and part.last == 18 and hour in (10, 11) and part.first < 0
-        else part.meridiem
-    )
 
 
 def _likely(choices: list[int]) -> int:
@@ -276,9 +266,7 @@ def _clock_range(left: Place, right: Place, context: Context) -> Stretch | None:
     said = replace(left, zone=zone)
     pairs = [_pair(first, right, left) for first in _left_seconds(left, right)]
     if day is not None:
-        if _days(right, context) and not _days(left, context):
-            pairs = pairs[-1:] if len(pairs) > 1 and pairs[0][0] < 7 * 3600 else pairs
-        first, last = pairs[-1] if len(pairs) > 1 and pairs[0][0] < 7 * 3600 else pairs[0]
+        first, last = pairs[-1] if pairs[0][0] < 7 * 3600 else pairs[0]
         return Stretch(_at(day.start, first, said, context), _at(day.start, last, said, context))
     offsets = (-2, -1, 0, 1, 2)
     found = [
