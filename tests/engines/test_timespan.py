@@ -42,7 +42,8 @@ def test_a_time_is_read_exactly(text: str, kind: str, start: str, end: str):
 servers over 80%|응답시간 500ms 넘는 서버|몇 시에 제일 높았어|평균 응답 시간
 uptime over 30 days
 uptime less than 1 hour|5분마다
-every 5 minutes|good morning|낮은 서버|load between 2 and 4|may be slow|3 worst servers|서버 3대|시간대별 cpu|며칠이나 버텨
+every 5 minutes|good morning|낮은 서버|load between 2 and 4
+may be slow|3 worst servers|서버 3대|시간대별 cpu|며칠이나 버텨
 latency above 2s
 cpu 90 넘는 서버|memory between 70 and 90 percent|http_500|web 3번|상위 5개|per second|log4j 2.17|v2.3""".replace(
         "\n", "|"
