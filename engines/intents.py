@@ -89,7 +89,7 @@ class IntentClassifier:
     @classmethod
     def train(cls, texts: Sequence[str], intents: Sequence[str], temperature: float = TEMPERATURE) -> IntentClassifier:
         """The classifier trained on `texts` with their `intents`."""
-        from threadpoolctl import threadpool_limits  # comes with scikit-learn
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
         vectoriser, model = _untrained()
         features = vectoriser.fit_transform([mask(text) for text in texts])
