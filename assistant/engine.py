@@ -12,13 +12,13 @@ from typing import Any
 
 from assistant.conversation import Conversations, Turn
 from assistant.desk import Desk
-from assistant.kinds import history, insight, state, talk, values
+from assistant.kinds import history, insight, report, state, talk, values
 from assistant.query import Answer, Draft, Kind, Query, Question
 from assistant.understanding import Understanding
 from assistant.understanding.follow_up import followed
 from assistant.ways import NothingAnswers, Trail, Ways
 from assistant.wording import talk as words
-from assistant.wording.phrases import ago, clock, say
+from assistant.wording.phrases import ago, clock
 from assistant.wording.suggestions import next_questions
 from assistant.wording.values import bad_promql
 from monitoring.errors import BadQuery, QueryTooExpensive, StoreUnavailable
@@ -56,7 +56,7 @@ ANSWERS: dict[Kind, Answering] = {
     "out_of_scope": talk.elsewhere,
     "unclear": talk.unclear,
     "howto": talk.not_yet,
-    "report": state.overview,
+    "report": report.report,
     "capacity": values.rank,
 }
 
@@ -96,6 +96,8 @@ class UnifiedAIEngine:
         started = time.perf_counter()
         inventory = await self._inventory(trail)
         query = followed(self.understanding.read(question, inventory), last, inventory)
+        if question.mode == "rag":
+            query = query.but(kind="howto")
         detail = f"{query.kind} ({query.confidence:.2f})"
         await trail.step("understood", detail, time.perf_counter() - started, entities=query.entities())
         desk = Desk(question, inventory, self._direct.catalog, self._ways, trail)
@@ -170,4 +172,10 @@ def shared(make: Callable[[], UnifiedAIEngine] | None = None) -> UnifiedAIEngine
     return _shared
 
 
-__all__ = ["Answer", "Question", "UnifiedAIEngine", "answers_total", "say", "shared"]
+def forget() -> None:
+    """The application ends, and its engine with it."""
+    global _shared
+    _shared = None
+
+
+__all__ = ["Answer", "Question", "UnifiedAIEngine", "answers_total", "forget", "shared"]

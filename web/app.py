@@ -14,9 +14,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Route
 
-from assistant.engine import UnifiedAIEngine
+from assistant.engine import UnifiedAIEngine, forget, shared
 from assistant.mcp_client import ToolClient
 from assistant.query import Question
 from assistant.understanding import Understanding
@@ -64,6 +65,7 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> Fa
         app.include_router(module.router)
     app.mount("/static", pages.Assets(directory=pages.STATIC))
     app.add_middleware(BodyLimit)
+    app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)
     app.add_middleware(VersionedPaths)
     app.add_middleware(SecurityHeaders)
     return app
@@ -100,7 +102,8 @@ async def _open(settings: Settings, clock: Callable[[], float], stack: AsyncExit
     server = create_server(direct, _asker(holder), __version__, _recall(holder))
     endpoint = http_endpoint(server)
     tools = ToolClient(settings.mcp_url or server, timeout_s=settings.mcp_timeout)
-    engine = make_engine(tools, direct, memory, _newest(store))
+    engine = shared(lambda: make_engine(tools, direct, memory, _newest(store)))
+    stack.callback(forget)
     live = LiveFleet(direct, lambda: (store.catalog_version, store.newest_ms()), clock)
     demo = SimulatedFleet() if settings.demo else None
     scrape = _scrape(settings, store, holder)

@@ -34,6 +34,10 @@ class Settings(BaseSettings):
     admin_api: bool = Field(False, description="Allow the admin API (deleting series).")
     mcp_url: str | None = Field(None, description="Use the MCP server at this URL for the engine's own calls.")
     mcp_timeout: float = Field(2.0, gt=0, le=10, description="Seconds after which a tool call falls back to direct.")
+    prometheus: str | None = Field(
+        None, description="Push queries down to this Prometheus-compatible server (not yet)."
+    )
+    workers: int = Field(1, ge=1, description="Web processes; more than one is not supported yet.")
     log_level: str = Field("info", description="debug, info, warning or error.")
 
     @field_validator("retention")

@@ -109,7 +109,7 @@ async def cause(query: Query, desk: Desk) -> Draft:
         return Draft(text, evidence=cite(result, *([present] if present else [])), mentioned=query.servers)
     onset = min(moment(row["start"]) for row in symptoms)
     others = [row for row in found if row not in symptoms]
-    ranked = rank_causes(onset, [_candidate(row) for row in others])
+    ranked = rank_causes(onset, [candidate(row) for row in others])
     causes = [(c, next(r for r in others if (r["server"], r["concept"]) == (c.server, c.concept))) for c in ranked[:3]]
     text = words.cause(symptoms, causes, onset, query, desk, present)
     mentioned = _servers(symptoms[:3]) + tuple(c.server for c, _ in causes)
@@ -204,7 +204,8 @@ def _is_symptom(row: dict[str, Any], query: Query, desk: Desk) -> bool:
     return row["concept"] in query.concepts
 
 
-def _candidate(row: dict[str, Any]) -> Candidate:
+def candidate(row: dict[str, Any]) -> Candidate:
+    """An anomaly as a possible cause."""
     change = Change(moment(row["start"]), row["expected"], row["value"], row["score"], "step", None)
     return Candidate(row["server"], row["concept"], change, SOURCES.get(row["concept"], 0.15))
 

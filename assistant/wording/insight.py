@@ -227,6 +227,34 @@ def cause(
     return current + first + symptom + rest + note
 
 
+def incident(
+    found: Sequence[dict[str, Any]], first: dict[str, Any] | None, window: Window, query: Query, desk: Desk
+) -> str:
+    """Impact, likely cause and timeline, in order of time."""
+    language = query.language
+    when = span(*window, desk.question.zone, desk.question.now)
+    servers = list(dict.fromkeys(str(row["server"]) for row in found))
+    lines = [
+        say(
+            language,
+            f"**Incident report, {when}.** {len(servers)} server{'s were' if len(servers) > 1 else ' was'} affected.",
+            f"**장애 보고서 ({when}).** 영향을 받은 서버는 {len(servers)}대입니다.",
+        ),
+        say(language, f"Impact: {', '.join(servers[:12])}.", f"영향: {', '.join(servers[:12])}."),
+    ]
+    if first is not None:
+        told = _departure(first, desk, language)
+        lines.append(
+            say(
+                language,
+                f"Likely root cause: {told}. It moved first and most; this is a ranking, not proof.",
+                f"추정 원인: {told}. 가장 먼저, 크게 움직인 지표이며 증명은 아닙니다.",
+            )
+        )
+    lines.append(say(language, "Timeline:", "타임라인:"))
+    return "\n".join(lines) + "\n" + each([_departure(row, desk, language) for row in found], language, 20)
+
+
 def no_symptom(query: Query, window: Window, present: dict[str, Any] | None, desk: Desk) -> str:
     """Nothing unusual is seen where a cause was asked for."""
     language = query.language
