@@ -60,6 +60,9 @@ ANSWERS: dict[Kind, Answering] = {
     "capacity": values.rank,
 }
 
+TIMED = frozenset({"value", "rank", "aggregate", "history", "trend", "compare", "changed", "cause", "count", "filter"})
+"""Kinds whose answer a time would change: a time that was not understood is asked back, never dropped."""
+
 answers_total: Counter[tuple[str, str]] = Counter()
 """(way, status) → how many answers."""
 
@@ -103,6 +106,8 @@ class UnifiedAIEngine:
         desk = Desk(question, inventory, self._direct.catalog, self._ways, trail)
         if query.unknown and not query.servers:
             return query, state.clarify_server(query)
+        if query.unread and query.kind in TIMED:
+            return query, talk.clarify_time(query)
         try:
             if query.show_query:
                 return query, await values.shown(query, desk)

@@ -84,6 +84,8 @@ class Query:
     statistic: str | None = None
     unknown: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Words that look like servers and are none, each with the closest names."""
+    unread: tuple[str, ...] = ()
+    """Words that speak of a time which was not understood."""
     show_query: bool = False
     confidence: float = 0.5
     scores: tuple[tuple[str, float], ...] = ()

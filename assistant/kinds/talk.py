@@ -32,6 +32,11 @@ async def unclear(query: Query, desk: Desk) -> Draft:
     return Draft(words.unclear(query.text, query.language), "clarify", suggestions=words.examples(desk, query.language))
 
 
+def clarify_time(query: Query) -> Draft:
+    """A time that was not understood is asked back; silently answering for now would be the worst answer."""
+    return Draft(words.unread_time(query.unread[0], query.language), "clarify")
+
+
 async def not_yet(query: Query, desk: Desk) -> Draft:
     """Understood, but this installation has no material for it."""
     return Draft(words.no_runbook(query.language), "no_data", suggestions=words.examples(desk, query.language))

@@ -105,6 +105,7 @@ def decide(question: Question, slots: Slots, scores: Sequence[tuple[str, float]]
         limit=slots.quantities.limits[0].n if slots.quantities.limits else None,
         statistic=statistic,
         unknown=slots.unknown,
+        unread=() if slots.spans else slots.unread_times,
         show_query="query" in said and kind in ("value", "aggregate", "rank", "detail", "overview"),
         confidence=round(min(0.99, confidence + 0.05 * agreed), 3),
         scores=tuple(scores[:3]),

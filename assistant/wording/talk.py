@@ -77,6 +77,15 @@ def unclear(text: str, language: Language) -> str:
     )
 
 
+def unread_time(text: str, language: Language) -> str:
+    """A time that was not understood."""
+    return say(
+        language,
+        f"I did not understand the time “{text}”. Say it for example as “yesterday 15:00”, “last 6 hours” or “Nov 12 14:00”.",
+        f"“{text}”이(가) 언제인지 이해하지 못했습니다. “어제 15시”, “최근 6시간”, “11월 12일 14시”처럼 말씀해 주세요.",
+    )
+
+
 def no_runbook(language: Language) -> str:
     """How-to questions need runbooks."""
     return say(
