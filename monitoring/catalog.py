@@ -10,7 +10,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
-Unit = Literal["percent", "bytes_per_second", "bytes", "seconds", "milliseconds", "per_second", "number", "state"]
+Unit = Literal[
+    "percent", "bytes_per_second", "bytes", "seconds", "milliseconds", "per_second", "number", "state", "celsius"
+]
 Words = Mapping[str, tuple[str, ...]]
 
 

@@ -26,6 +26,8 @@ def figure(value: float, unit: str, language: str = "en") -> str:
         return duration(value, language)
     if unit == "milliseconds":
         return f"{plain(value / 1000)} s" if abs(value) >= 10_000 else f"{plain(value)} ms"
+    if unit == "celsius":
+        return f"{plain(value)} °C"
     if unit == "per_second":
         return f"{plain(value)}/s"
     return plain(value)

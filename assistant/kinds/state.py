@@ -47,9 +47,12 @@ async def alerts(query: Query, desk: Desk) -> Draft:
 
 async def listed(query: Query, desk: Desk) -> Draft:
     """Which servers there are, of a type or a status."""
-    result = await desk.call("list_servers", sort="name", status=query.status, limit=100)
+    status = None if query.status == "up" else query.status
+    result = await desk.call("list_servers", sort="name", status=status, limit=100)
     kind = set(desk.inventory.of_type(query.group)) if query.group else None
     found = [row for row in rows(result) if kind is None or row["server"] in kind]
+    if query.status == "up":
+        found = [row for row in found if row["status"] != "offline"]
     text = words.listed(found, query, desk)
     if query.status == "offline" and found:
         gone = await desk.call("list_alerts", severity="critical", limit=100)

@@ -77,7 +77,7 @@ async def rank(query: Query, desk: Desk) -> Draft:
 
 async def filtered(query: Query, desk: Desk) -> Draft:
     """The servers on the asked side of a threshold, or of a status."""
-    if query.status and not query.thresholds:
+    if not query.thresholds and (query.status or not query.concepts):
         return await state.listed(query, desk)
     found, evidence, conditions = await _matching(query, desk)
     if found is None:

@@ -33,6 +33,8 @@ CUES: dict[str, re.Pattern[str]] = {
         "count": r"\bhow many\b|\bnumber of\b|\bcount\b|몇 ?(?:대|개|곳)|갯수|개수|대수",
         "which": r"\bwhich\b|\bany\b|\bwho\b|who'?s|\blist\b|있어|있나|있니|있습니까|어떤 서버|어느 서버|목록|찾아|골라|뭐야|어디",
         "query": r"(?:promql|\bquery\b|쿼리)",
+        "elsewhere": r"\b(?:prices?|cheap|buy|weather|stocks?|shares? price|recipes?|poem|lyrics|movie|song|bitcoin)\b|가격|주가|날씨|시세|맛집|노래|영화|비트코인|레시피",
+        "define": r"^\s*what(?:'s| is| are) (?:an? |the )?[a-z]+(?: [a-z]+)?\s*\??\s*$|(?:이|가)?란 (?:뭐|무엇)|(?:은|는|이|가)? 뭐(?:야|예요|에요|죠)\s*\??$",
         "state": r"how(?:'s| is| are)\b|\bstatus\b|\bstate\b|overview|\bhealth\b|summary|worry|problems?|trouble|struggl|suffer|unhappy|burning|broken|wrong|issues?|okay|\bok\b|all good|attention|상태|현황|어때|괜찮|문제|점검|요약|잘 ?(?:돌|되|있)|이슈|장애|전반",
         "detail": r"detail|tell me about|everything about|상세|자세|상태|어때|정보|how(?:'s| is)|status|health|괜찮",
         "fleet": r"\bservers?\b|\bhosts?\b|\bfleet\b|\bmachines?\b|\bsystems?\b|infra|\bnodes?\b|\bbox(?:es)?\b|\bvms?\b|\beverything\b|서버|장비|시스템|인프라|전체|모두|노드|호스트",
@@ -69,6 +71,8 @@ INTENTS: dict[str, Kind] = {
 def decide(question: Question, slots: Slots, scores: Sequence[tuple[str, float]], inventory: Inventory) -> Query:
     """The query, with the kind that cues, slots and the classifier's scores speak for."""
     said = {name for name, pattern in CUES.items() if pattern.search(slots.rest)}
+    if CUES["define"].search(question.text.lower()):
+        said.add("define")  # "what is redis?": the type's word was read already
     kind, confidence = _promql(question.text, inventory) or _by_cues(slots, said) or _by_scores(slots, said, scores)
     statistic = _statistic(slots.quantities.statistics)
     order = slots.quantities.orders[0] if slots.quantities.orders else None
@@ -159,6 +163,8 @@ def _readings(slots: Slots, said: set[str]) -> list[tuple[Kind, float, bool]]:
     return [
         ("help", 0.95, "help" in said),
         ("smalltalk", 0.9, "smalltalk" in said and not subject),
+        ("out_of_scope", 0.9, "elsewhere" in said and not servers and not slots.thresholds),
+        ("out_of_scope", 0.75, "define" in said and not (servers or concepts or slots.spans or "fleet" in said)),
         ("value", 0.9, "query" in said and concepts),
         ("howto", 0.9, "howto" in said),
         ("action", 0.85, "action" in said),

@@ -26,7 +26,10 @@ STATUS = (
     ("critical", r"\bcritical\b|심각|위험"),
     ("warning", r"\bwarnings?\b|경고"),
     ("healthy", r"\bhealthy\b|정상인"),
-    ("up", r"\b(?:up|alive|online|running)\b(?! (?:on|out|to))|살아 ?있|켜져|가동 ?중|떠 ?있|온라인"),
+    (
+        "up",
+        r"(?<!what)(?<!what's )(?<!whats )\b(?:up|alive|online|running)\b(?! (?:on|out|to))|살아 ?있|켜져|가동 ?중|떠 ?있|온라인",
+    ),
 )
 SERVERISH = r"(?:servers?|hosts?|nodes?|boxes|box|machines?|instances?|tier|fleet|vms?)"
 ALONE = frozenset({"web", "api", "db", "cache", "gateway", "batch", "queue", "worker"})
@@ -76,6 +79,8 @@ class Vocabulary:
         found: list[tuple[int, str, str]] = []
         for word in (*self._latin, *self._hangul):
             pattern = rf"(?<![a-z0-9_]){re.escape(word)}(?:'?s)?(?![a-z0-9_])" if word.isascii() else re.escape(word)
+            if word == "용량":
+                pattern = "(?<!사)용량"  # not within 사용량
             found += [(match.start(), self.concepts[word], word) for match in re.finditer(pattern, text)]
             text = re.sub(pattern, lambda m: " " * len(m[0]), text)
         for match in re.finditer(r"[a-z]{4,}", text):

@@ -21,8 +21,16 @@ STATUS = {
         "warning": "in warning",
         "healthy": "healthy",
         "unknown": "unknown",
+        "up": "running",
     },
-    "ko": {"critical": "심각", "offline": "오프라인", "warning": "경고", "healthy": "정상", "unknown": "알 수 없음"},
+    "ko": {
+        "critical": "심각",
+        "offline": "오프라인",
+        "warning": "경고",
+        "healthy": "정상",
+        "unknown": "알 수 없음",
+        "up": "가동 중인",
+    },
 }
 
 

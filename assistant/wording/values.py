@@ -228,6 +228,9 @@ def compare(concept: Concept, found: Sequence[dict[str, Any]], language: Languag
     if len(found) == 1:
         return _line(found[0], concept, language) + "."
     top, last = found[0], found[-1]
+    if top["value"] - last["value"] <= 0.02 * abs(top["value"]):
+        same = "; ".join(_line(row, concept, language) for row in found)
+        return say(language, f"{title} is about the same ({same}).", f"{josa(title, '은/는')} 거의 같습니다 ({same}).")
     gap = figure(top["value"] - last["value"], concept.unit, language)
     others = "; ".join(_line(row, concept, language) for row in found)
     points = say(language, " points", "p") if concept.unit == "percent" else ""
