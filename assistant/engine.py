@@ -177,10 +177,11 @@ def shared(make: Callable[[], UnifiedAIEngine] | None = None) -> UnifiedAIEngine
     return _shared
 
 
-def forget() -> None:
-    """The application ends, and its engine with it."""
+def forget(engine: UnifiedAIEngine) -> None:
+    """The application that made the engine ends, and the engine with it."""
     global _shared
-    _shared = None
+    if _shared is engine:
+        _shared = None
 
 
 __all__ = ["Answer", "Question", "UnifiedAIEngine", "answers_total", "forget", "shared"]

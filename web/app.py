@@ -102,8 +102,9 @@ async def _open(settings: Settings, clock: Callable[[], float], stack: AsyncExit
     server = create_server(direct, _asker(holder), __version__, _recall(holder))
     endpoint = http_endpoint(server)
     tools = ToolClient(settings.mcp_url or server, timeout_s=settings.mcp_timeout)
-    engine = shared(lambda: make_engine(tools, direct, memory, _newest(store)))
-    stack.callback(forget)
+    engine = make_engine(tools, direct, memory, _newest(store))
+    shared(lambda: engine)  # of several applications in one process (tests), the first has the name
+    stack.callback(forget, engine)
     live = LiveFleet(direct, lambda: (store.catalog_version, store.newest_ms()), clock)
     demo = SimulatedFleet() if settings.demo else None
     scrape = _scrape(settings, store, holder)

@@ -35,7 +35,7 @@ CUES: dict[str, re.Pattern[str]] = {
         "query": r"(?:promql|\bquery\b|쿼리)",
         "elsewhere": r"\b(?:prices?|cheap|buy|weather|stocks?|shares? price|recipes?|poem|lyrics|movie|song|bitcoin)\b|가격|주가|날씨|시세|맛집|노래|영화|비트코인|레시피",
         "define": r"^\s*what(?:'s| is| are) (?:an? |the )?[a-z]+(?: [a-z]+)?\s*\??\s*$|(?:이|가)?란 (?:뭐|무엇)|(?:은|는|이|가)? 뭐(?:야|예요|에요|죠)\s*\??$",
-        "state": r"how(?:'s| is| are)\b|\bstatus\b|\bstate\b|overview|\bhealth\b|summary|worry|problems?|trouble|struggl|suffer|unhappy|burning|broken|wrong|issues?|okay|\bok\b|all good|attention|상태|현황|어때|괜찮|문제|점검|요약|잘 ?(?:돌|되|있)|이슈|장애|전반",
+        "state": r"how(?:'s| is| are)\b|what'?s up|\bstatus\b|\bstate\b|overview|\bhealth\b|summary|worry|problems?|trouble|struggl|suffer|unhappy|burning|broken|wrong|issues?|okay|\bok\b|all good|attention|상태|현황|어때|괜찮|문제|점검|요약|잘 ?(?:돌|되|있)|이슈|장애|전반",
         "detail": r"detail|tell me about|everything about|상세|자세|상태|어때|정보|how(?:'s| is)|status|health|괜찮",
         "fleet": r"\bservers?\b|\bhosts?\b|\bfleet\b|\bmachines?\b|\bsystems?\b|infra|\bnodes?\b|\bbox(?:es)?\b|\bvms?\b|\beverything\b|서버|장비|시스템|인프라|전체|모두|노드|호스트",
         "inventory": r"(?:list|show|what|which|all).{0,20}(?:servers|hosts|machines)|서버 ?(?:목록|리스트|종류|이름)",
@@ -213,6 +213,8 @@ def _ranks(slots: Slots, said: set[str]) -> bool:
 
 def _by_scores(slots: Slots, said: set[str], scores: Sequence[tuple[str, float]]) -> tuple[Kind, float]:
     """What the classifier thinks, held against what the kind needs."""
+    if not re.search(r"[^\W\d_]", slots.text):
+        return "unclear", 0.1  # no letter of any script
     for intent, probability in scores[:3]:
         kind = INTENTS.get(intent)
         if kind is None or probability < 0.2:
