@@ -46,6 +46,7 @@ async def check(settings: Settings) -> dict[str, Any]:
     async with AsyncExitStack() as stack:
         try:
             store = await _store(settings, stack)
+            await store.labels()
             status = await store.status()
         except StoreUnavailable as error:
             return {"store": error.cause, "message": str(error)}

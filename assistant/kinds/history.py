@@ -11,6 +11,8 @@ from assistant.kinds import state, values
 from assistant.kinds.values import narrowed, one_each, part_of, quantile, servers, statistic, targets
 from assistant.query import Draft, Query
 from assistant.wording import history as words
+from engines.baseline import Floats
+from engines.changepoint import changes
 from engines.timespan import TimeSpan
 from engines.trend import trend as line_through
 from monitoring.catalog import Concept
@@ -76,15 +78,23 @@ async def trend(query: Query, desk: Desk) -> Draft:
     result = await desk.ask(promql, window=f"{start:.0f}/{end:.0f}", points=180)
     told = []
     for one in series(result):
-        times, levels = arrays(one["points"])
+        times, levels = _since_last_step(*arrays(one["points"]), concept)
+        line = line_through(times, levels, scale=concept.scale)
         told.append(
-            (one["server"], next(iter(one["labels"].values()), None), line_through(times, levels, scale=concept.scale))
+            (one["server"], next(iter(one["labels"].values()), None), line, (float(times[0]), float(times[-1])))
         )
     told = [t for t in told if t[2].direction != "unknown"]
     if not told:
         return await nothing_then(query, concept, promql, start, end, desk)
-    text = words.trend(concept, told, (start, end), query, desk)
+    text = words.trend(concept, told, query, desk)
     return Draft(text, evidence=cite(result), charts=[lines(concept, result, query)], mentioned=query.servers)
+
+
+def _since_last_step(times: Floats, levels: Floats, concept: Concept) -> tuple[Floats, Floats]:
+    """The part after the last change of level: a line through a jump would say neither side."""
+    steps = [c.time for c in changes(times, levels, scale=concept.scale) if c.kind == "step"]
+    after = times >= steps[-1] if steps else np.ones(len(times), bool)
+    return (times[after], levels[after]) if after.sum() >= 10 else (times, levels)
 
 
 async def compare(query: Query, desk: Desk) -> Draft:
@@ -129,7 +139,8 @@ async def nothing_then(query: Query, concept: Concept, promql: str, start: float
     now = desk.question.now
     result = await desk.ask(f"count({promql})", window=f"{now - 30 * 86400:.0f}/{now:.0f}", points=200)
     times = [t for one in series(result) for t, v in one["points"] if v]
-    known = (min(times), max(times)) if times else None
+    step = times[1] - times[0] if len(times) > 1 else 0.0
+    known = (min(times), now if now - max(times) < step else max(times)) if times else None
     return Draft(words.nothing_then(concept, known, (start, end), query, desk), "no_data", mentioned=query.servers)
 
 

@@ -143,7 +143,8 @@ async def typed(query: Query, desk: Desk) -> Draft:
     """PromQL as typed, or a metric by its own name."""
     text = query.metric or query.text
     try:
-        result = await desk.ask(text)
+        named = text in desk.inventory.metrics  # a metric by its own name may be narrowed to servers
+        result = await desk.call("query_metric", metric=text, servers=list(query.servers) if named else None)
     except BadQuery as error:
         return Draft(words.bad_promql(str(error), query.language), "clarify")
     found = rows(result)

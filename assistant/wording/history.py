@@ -85,14 +85,14 @@ def at(concept: Concept, found: Sequence[dict[str, Any]], time: float, query: Qu
 
 
 def trend(
-    concept: Concept, told: Sequence[tuple[str | None, str | None, Trend]], window: Window, query: Query, desk: Desk
+    concept: Concept, told: Sequence[tuple[str | None, str | None, Trend, Window]], query: Query, desk: Desk
 ) -> str:
     """Direction first, then from what to what."""
     language = query.language
-    when = span(*window, desk.question.zone, desk.question.now)
     title = concept.title[language]
     lines = []
-    for server, part, t in told:
+    for server, part, t, window in told:
+        when = span(*window, desk.question.zone, desk.question.now)
         who = " ".join(filter(None, (server or (query.group or say(language, "fleet average", "전체 평균")), part)))
         start, end, rate = (amount(v, concept, language) for v in (t.start, t.end, abs(t.slope_per_hour)))
         if t.direction == "steady":
@@ -119,7 +119,8 @@ def trend(
                     f"{who} {josa(title, '은/는')} 하락 중입니다: {start} → {end} (시간당 −{rate})",
                 )
             )
-    return "\n".join(f"{line} ({when})." for line in lines)
+        lines[-1] += f" ({when})."
+    return "\n".join(lines)
 
 
 def pairs(now: Sequence[dict[str, Any]], before: Sequence[dict[str, Any]]) -> list[tuple[str, float, float]]:

@@ -43,8 +43,13 @@ def ago(seconds: float, language: Language) -> str:
 
 def span(start: float, end: float, zone: tzinfo, now: float) -> str:
     """A stretch of time on the asker's clock, the zone named once."""
-    first = clock(start, zone, now).rsplit(" ", 1)[0]
-    return f"{first}–{clock(end, zone, now)}"
+    first, last = clock(start, zone, now).rsplit(" ", 1)[0], clock(end, zone, now)
+    days = [datetime.fromtimestamp(time, zone).date() for time in (start, end)]
+    if days[0] == days[1]:
+        last = last.split(" ", 1)[1] if "-" in last.split(" ")[0] else last
+    elif "-" not in last.split(" ")[0]:
+        last = f"{datetime.fromtimestamp(end, zone):%m-%d} {last}"
+    return f"{first}–{last}"
 
 
 def listing(items: Sequence[str], language: Language, most: int = 12) -> str:

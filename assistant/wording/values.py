@@ -256,9 +256,10 @@ def typed(columns: Sequence[str], found: Sequence[dict[str, Any]], language: Lan
             + (f" ({name})" if name else "")
             + say(language, ".", "입니다.")
         )
-    lines = [
-        f"{' '.join(str(row[c]) for c in columns if c != 'value' and row[c])}: {row['value']:.6g}" for row in found
-    ]
+    telling = [c for c in columns if c == "server" or (c != "value" and len({row[c] for row in found}) > 1)]
+    if len({row.get("server") for row in found}) == len(found):
+        telling = ["server"]
+    lines = [f"{' '.join(str(row[c]) for c in telling if row[c])}: {row['value']:.6g}" for row in found]
     return say(language, f"{len(found)} results.", f"결과 {len(found)}건입니다.") + "\n" + each(lines, language, 20)
 
 

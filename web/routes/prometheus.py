@@ -71,8 +71,10 @@ def prometheus_errors(handler: Handler) -> Handler:
     return guarded
 
 
-@router.api_route("/v1/query", methods=["GET", "POST"])
-@router.api_route("/prometheus/query", methods=["GET", "POST"])
+@router.get("/v1/query")
+@router.post("/v1/query")
+@router.get("/prometheus/query")
+@router.post("/prometheus/query")
 @prometheus_errors
 async def query(request: Request) -> Response:
     """An instant query."""
@@ -84,8 +86,10 @@ async def query(request: Request) -> Response:
     return ok(instant_json(result), result.warnings, result.infos)
 
 
-@router.api_route("/v1/query_range", methods=["GET", "POST"])
-@router.api_route("/prometheus/query_range", methods=["GET", "POST"])
+@router.get("/v1/query_range")
+@router.post("/v1/query_range")
+@router.get("/prometheus/query_range")
+@router.post("/prometheus/query_range")
 @prometheus_errors
 async def query_range(request: Request) -> Response:
     """A range query."""
@@ -105,7 +109,8 @@ async def query_range(request: Request) -> Response:
     return ok(range_json(result), result.warnings, result.infos)
 
 
-@router.api_route("/v1/labels", methods=["GET", "POST"])
+@router.get("/v1/labels")
+@router.post("/v1/labels")
 @prometheus_errors
 async def labels(request: Request) -> Response:
     """The names of all labels."""
@@ -123,7 +128,8 @@ async def label_values(request: Request, name: str) -> Response:
     return await values(request)
 
 
-@router.api_route("/v1/series", methods=["GET", "POST"])
+@router.get("/v1/series")
+@router.post("/v1/series")
 @prometheus_errors
 async def series(request: Request) -> Response:
     """The label sets of series that match."""
@@ -209,7 +215,8 @@ async def write(request: Request) -> Response:
     return Response(status_code=204)
 
 
-@router.api_route("/v1/admin/tsdb/delete_series", methods=["POST", "PUT"])
+@router.post("/v1/admin/tsdb/delete_series")
+@router.put("/v1/admin/tsdb/delete_series")
 @prometheus_errors
 async def delete_series(request: Request) -> Response:
     """Deletes samples; only where the admin API is switched on."""
