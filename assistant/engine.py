@@ -80,7 +80,7 @@ class UnifiedAIEngine:
 
     async def answer(self, question: Question, watch: Watch | None = None) -> Answer:
         """Understands, reads by the first way that works, and words the result. Always answers."""
-        started, trail = time.perf_counter(), Trail(watch=watch)
+        started, trail = time.perf_counter(), Trail(self._ways.first, watch=watch)
         last = self._conversations.last(question.session_id, question.now)
         async with self._slots:
             try:

@@ -74,6 +74,11 @@ class Ways:
         self._direct = direct
         self._memory = memory
 
+    @property
+    def first(self) -> Way:
+        """The way that a question begins with: there may be no MCP server beside us, as within one."""
+        return "direct" if self._tools is None else "mcp"
+
     async def call(self, trail: Trail, tool: str, **arguments: Any) -> dict[str, Any]:
         """The tool's result (a reading's JSON). Raises BadQuery and its kin for the asker's mistakes."""
         arguments = {name: value for name, value in arguments.items() if value is not None}

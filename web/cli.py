@@ -26,6 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OpenManagerError as error:
         print(f"openmanager: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # `openmanager ask … | head`
+        sys.stderr.close()
+        return 0
     except KeyboardInterrupt:
         return 130
 
