@@ -32,6 +32,10 @@ CONCEPTS = (
 )
 
 
+SILENT_S = 300.0
+"""A server is gone after this long without a sample."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """A value that reached a threshold. `part` is the mount where the concept has several."""
@@ -149,26 +153,36 @@ def _excess(state: ServerState) -> float:
 async def _last_seen(
     backend: Backend, catalog: Catalog, inventory: Inventory, offline: Sequence[ServerState], at: float
 ) -> Evidence:
-    """Fills `last_seen` of servers that are gone, looking back one day."""
+    """Fills `last_seen` of servers that are gone, looking back one day.
+
+    One that reports nothing we judge by, but something, is not gone: its status is unknown.
+    """
     gone = {state.id: state for state in offline}
+    signs, others = _signs(catalog, inventory, gone)
     queries = [
         f'max by ({by}) (max_over_time(timestamp({metric}{{{by}=~"{any_of(sorted(values))}"}}{condition})[1d:1m]))'
-        for (metric, by, condition), values in _signs(catalog, inventory, gone).items()
+        for (metric, by, condition), values in signs.items()
     ]
     query = " or ".join(queries) or "vector(0) > 1"
     [vector] = await backend.instants([query], at)
     for labels, seen in zip(vector.labels, vector.values, strict=True):
         if state := gone.get(inventory.server_of(labels) or ""):
             state.last_seen = max(seen, state.last_seen or 0.0)
+            if state.id in others and at - state.last_seen <= SILENT_S:
+                state.status = "unknown"
     return proof(vector)
 
 
-def _signs(catalog: Catalog, inventory: Inventory, gone: Iterable[str]) -> dict[tuple[str, str, str], set[str]]:
+Signs = dict[tuple[str, str, str], set[str]]
+
+
+def _signs(catalog: Catalog, inventory: Inventory, gone: Iterable[str]) -> tuple[Signs, set[str]]:
     """(metric, its label for the server, condition) → the label's values: what last said of each server that it lived.
 
-    That is `up` where a server has it, else the first metric that it reports.
+    That is `up` where a server has it, else the first metric that it reports. Second: the servers that report nothing
+    of `CONCEPTS`.
     """
-    signs: dict[tuple[str, str, str], set[str]] = {}
+    signs: Signs = {}
     left = set(gone)
     for name in CONCEPTS:
         for source in catalog.concepts[name].sources:
@@ -176,4 +190,7 @@ def _signs(catalog: Catalog, inventory: Inventory, gone: Iterable[str]) -> dict[
             for server in left & covered.keys():
                 signs.setdefault((source.needs, source.by, " == 1" * (name == "up")), set()).update(covered[server])
             left -= covered.keys()
-    return signs
+    for (label, value), server in inventory.identities.items():
+        if server in left:
+            signs.setdefault((min(inventory.servers[server].metrics), label, ""), set()).add(value)
+    return signs, left
