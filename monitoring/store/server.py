@@ -89,7 +89,7 @@ class EmbeddedValkey:
     async def close(self) -> None:
         """Shut the server down where this process holds it; attached processes just leave."""
         self._closing = True
-        if self.holder and self.pid is not None:
+        if self.holder and (self.pid is not None or self._process is not None):  # None: it is being started again
             await self._shut_down()
             self.socket_path.unlink(missing_ok=True)
         self.pid = None
@@ -222,6 +222,8 @@ class EmbeddedValkey:
                 await redis.shutdown(nosave=True)
         except (RedisError, OSError) as exc:
             log.info("store.shutdown_refused error=%s", exc)
+            if self._process is not None:  # it does not listen yet; on SIGTERM it ends as cleanly
+                self._process.terminate()
         deadline = time.monotonic() + _STOP_S
         while self._alive() and time.monotonic() < deadline:  # noqa: ASYNC110 - a process raises no event
             await asyncio.sleep(_POLL_S)
