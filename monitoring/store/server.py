@@ -217,13 +217,13 @@ class EmbeddedValkey:
 
     async def _shut_down(self) -> None:
         """SHUTDOWN, and after a while SIGKILL; returns when the process is gone."""
+        if self.pid is None and self._process is not None:  # it was just started and does not listen yet
+            self._process.terminate()
         try:
             async with self._client() as redis:
                 await redis.shutdown(nosave=True)
         except (RedisError, OSError) as exc:
             log.info("store.shutdown_refused error=%s", exc)
-            if self._process is not None:  # it does not listen yet; on SIGTERM it ends as cleanly
-                self._process.terminate()
         deadline = time.monotonic() + _STOP_S
         while self._alive() and time.monotonic() < deadline:  # noqa: ASYNC110 - a process raises no event
             await asyncio.sleep(_POLL_S)
