@@ -1,0 +1,48 @@
+"""What the cold store keeps: plain rows, the same in SQLite, PostgreSQL and a backup file. Hours count from 1970."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class Segment(NamedTuple):
+    """One sealed block: up to 64 series of one metric in one hour. NaN where there is no minimum, maximum or total."""
+
+    metric: str
+    hour: int
+    group: int
+    generation: int
+    count: int  # type: ignore[assignment]  # the column's name, over the tuple's method
+    minimum: float
+    maximum: float
+    total: float
+    body: bytes
+
+
+class Catalogued(NamedTuple):
+    """One series: its labels as a JSON object with sorted names, its first and its last hour."""
+
+    id: int
+    group: int
+    labels: bytes
+    first: int
+    last: int
+
+
+class ServerTemplate(NamedTuple):
+    """One server of a fleet that is defined once and stays the same."""
+
+    id: str
+    type: str
+    spec: dict[str, Any]
+
+
+class ScenarioRun(NamedTuple):
+    """One incident that was played, with the truth about it. Times are Unix seconds."""
+
+    id: str
+    scenario: str
+    started: float
+    ended: float
+    parameters: dict[str, Any]
+    ground_truth: dict[str, Any]
