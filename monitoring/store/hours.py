@@ -3,54 +3,139 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from typing import NamedTuple
 
 from monitoring.store import segments
-from monitoring.store.segments import EMPTY, Block, Rows
+from monitoring.store.segments import EMPTY, ROW, Block, Rows
+
+Groups = Collection[int] | None
+"""Groups of series; None: all that there are."""
+_FOLD_SHARE = 4
+"""Rows are merged for good when they are this part of what is merged already: each row is moved a few times only."""
+_DECODED = ROW.itemsize
+"""Bytes of one sample once decoded."""
+
+
+class Part(NamedTuple):
+    """Samples of one hour: of one group, or (None) of any series."""
+
+    group: int | None
+    block: Block
 
 
 class Hour:
-    """One metric in one hour, as of a generation and `end` bytes of its open key. New rows are merged when read."""
+    """One metric in one hour, as of a generation and `end` bytes of its open key.
 
-    __slots__ = ("_block", "_tails", "end", "generation")
+    What it stands for never changes; sealed groups are decoded, and rows merged, when they are first read.
+    """
 
-    def __init__(self, generation: int, end: int, block: Block, tails: tuple[Rows, ...] = ()) -> None:
+    __slots__ = ("_open", "_sealed", "_tails", "complete", "end", "generation", "nbytes")
+
+    def __init__(self, generation: int, end: int, sealed: Mapping[int, bytes | Block | None], complete: bool) -> None:
+        """`sealed` are the groups that are known here, None where one has no samples; `complete`: there are no more."""
         self.generation = generation
         self.end = end
-        self._block = block
-        self._tails = tails
-
-    @classmethod
-    def stored(cls, generation: int, sealed: bytes, rows: bytes) -> Hour:
-        """The hour as the store holds it."""
-        block = segments.decode(sealed) if sealed else EMPTY
-        return cls(generation, 0, block).extended(rows)
+        self.complete = complete
+        self._sealed = dict(sealed)
+        self._open = EMPTY
+        self._tails: tuple[Rows, ...] = ()
+        self.nbytes = sum(map(_size, self._sealed.values()))
+        """Memory that it takes once it is decoded."""
 
     def extended(self, rows: bytes) -> Hour:
-        """The hour with `rows` written after it; this one stays what it is."""
-        tails = (*self._tails, segments.read_rows(rows)) if rows else self._tails
-        return Hour(self.generation, self.end + len(rows), self._block, tails)
+        """The hour with `rows` written after it."""
+        found = Hour(self.generation, self.end + len(rows), {}, self.complete)
+        found._sealed, found._open, found._tails = self._sealed, self._open, self._tails
+        if rows:
+            found._tails = (*self._tails, segments.read_rows(rows))
+        found.nbytes = self.nbytes + len(rows)
+        return found
 
-    @property
-    def block(self) -> Block:
-        """All samples of the hour."""
+    def joined(self, sealed: Mapping[int, bytes | Block | None], complete: bool) -> Hour:
+        """The hour with more groups known."""
+        found = Hour(self.generation, self.end, {**self._sealed, **sealed}, self.complete or complete)
+        found._open, found._tails = self._open, self._tails
+        found.nbytes += found._open.nbytes + sum(rows.nbytes for rows in found._tails)
+        return found
+
+    def lacks(self, groups: Groups) -> list[int] | bool:
+        """The groups of `groups` that must be fetched; True: all of them, whichever there are; False: none."""
+        if self.complete:
+            return False
+        return True if groups is None else [g for g in groups if g not in self._sealed] or False
+
+    def parts(self, groups: Groups, start_ms: int, end_ms: int) -> list[Part]:
+        """The samples of `groups` with start < t ≤ end; for each series in the order of time, and none twice."""
+        wanted = self._sealed.keys() if groups is None else groups
+        sealed = [Part(g, block.between(start_ms, end_ms)) for g in wanted if len(block := self.block(g))]
+        recent = self._recent(start_ms, end_ms)
+        if not len(recent):
+            return sealed
+        if all(part.block.times_ms.max(initial=0) < recent.times_ms.min() for part in sealed):
+            return [*sealed, Part(None, recent)]
+        return [Part(None, segments.merge([*(part.block for part in sealed), recent]))]
+
+    def whole(self) -> Block:
+        """All samples of all groups that are known here."""
+        return segments.merge([part.block for part in self.parts(None, -(1 << 62), 1 << 62)])
+
+    def unsealed(self) -> Block:
+        """The samples of the open key."""
+        self._fold()
+        return self._open
+
+    def sealed(self) -> dict[int, Block]:
+        """The sealed groups that are known here, without rows that were written later."""
+        return {group: block for group in self._sealed if len(block := self.block(group))}
+
+    def block(self, group: int) -> Block:
+        """One sealed group; empty where there is none."""
+        held = self._sealed.get(group)
+        if isinstance(held, bytes):
+            held = self._sealed[group] = segments.decode(held)
+        return EMPTY if held is None else held
+
+    def _recent(self, start_ms: int, end_ms: int) -> Block:
+        """Rows of the open key; a few new ones are merged into a short window only, the rest waits."""
+        waiting = sum(map(len, self._tails))
+        if waiting * _FOLD_SHARE >= len(self._open):
+            self._fold()
+        block = self._open.between(start_ms, end_ms)
+        if not self._tails:
+            return block
+        if len(block) * 2 > len(self._open):
+            self._fold()
+            return self._open.between(start_ms, end_ms)
+        return segments.merge([block], [rows[(rows["t"] > start_ms) & (rows["t"] <= end_ms)] for rows in self._tails])
+
+    def _fold(self) -> None:
         if self._tails:
-            self._block, self._tails = segments.merge(self._block, self._tails), ()
-        return self._block
-
-    @property
-    def nbytes(self) -> int:
-        """Memory held, roughly: a row takes the same room before and after merging."""
-        return self._block.nbytes + sum(rows.nbytes for rows in self._tails)
+            self._open, self._tails = segments.merge([self._open], self._tails), ()
 
     def newest_ms(self) -> int | None:
-        """The time of the newest sample, or None where there is none."""
-        newest = [int(times.max()) for times in (self._block.times_ms, *(r["t"] for r in self._tails)) if len(times)]
-        return max(newest, default=None)
+        """The time of the newest sample that is known without decoding, or None."""
+        times = [rows["t"] for rows in self._tails]
+        times += [b.times_ms for b in (self._open, *self._sealed.values()) if isinstance(b, Block)]
+        return max((int(t.max()) for t in times if len(t)), default=None)
 
     def supersedes(self, other: Hour) -> bool:
-        """True where this is the later state of the same hour."""
+        """True where this is a later state of the same hour."""
         return (self.generation, self.end) > (other.generation, other.end)
+
+    def equals(self, other: Hour) -> bool:
+        """True where both are the same state, though they may know different groups."""
+        return (self.generation, self.end) == (other.generation, other.end)
+
+    def known(self) -> Mapping[int, bytes | Block | None]:
+        """The sealed groups as they are held."""
+        return self._sealed
+
+
+def _size(held: bytes | Block | None) -> int:
+    if held is None:
+        return 0
+    return held.nbytes if isinstance(held, Block) else segments.summary(held).samples * _DECODED
 
 
 class HourCache:
@@ -59,6 +144,8 @@ class HourCache:
     def __init__(self, budget_bytes: int) -> None:
         self.budget_bytes = budget_bytes
         self.nbytes = 0
+        self.dropped = 0
+        """Hours that were forgotten to stay within the budget."""
         self._recent: OrderedDict[tuple[str, int], int] = OrderedDict()
         """Bytes by metric and hour, least recently used first."""
         self._metrics: dict[str, dict[int, Hour]] = {}
@@ -76,15 +163,19 @@ class HourCache:
             self._recent.move_to_end((metric, hour))
         return found
 
-    def put(self, metric: str, hour: int, held: Hour) -> None:
-        """Keep `held`, unless a later state of the hour is kept already."""
+    def put(self, metric: str, hour: int, held: Hour) -> Hour:
+        """Keep `held`, unless a later state of the hour is kept already; what is known of one state is joined."""
         old = self.get(metric, hour)
         if old is not None and not held.supersedes(old):
-            return
+            if not held.equals(old) or (old.complete and not held.complete):
+                return held
+            held = old.joined(held.known(), held.complete)
         self._account(metric, hour, held.nbytes)
         self._metrics.setdefault(metric, {})[hour] = held
         while self.nbytes > self.budget_bytes and len(self._recent) > 1:
             self.drop(*next(iter(self._recent)))
+            self.dropped += 1
+        return held
 
     def drop(self, metric: str, hour: int) -> None:
         """Forget one hour."""

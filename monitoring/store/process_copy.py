@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 
 from monitoring.model import Labels, Matcher, Selection, Series
-from monitoring.store.hours import Hour, HourCache
-from monitoring.store.segments import HOUR_MS, Block, Rows
-from monitoring.store.series_index import Ids, SeriesIndex, from_text
+from monitoring.store.hours import Hour, HourCache, Part
+from monitoring.store.segments import HOUR_MS, Block, Ids
+from monitoring.store.series_index import Entry, Groups, SeriesIndex, read_entry
+from monitoring.store.spans import Span, Spans, Wider
 
-Span = tuple[int, int]
-"""First and last hour with samples of a series."""
 Held = dict[str, dict[int, Hour]]
 """Hours by metric and number."""
 
 
 class Window(NamedTuple):
-    """One metric from one hour to another, both included."""
+    """Groups of one metric from one hour to another, both included."""
 
     metric: str
     first: int
     last: int
+    groups: Groups = None
 
 
 class State(NamedTuple):
@@ -34,6 +34,7 @@ class State(NamedTuple):
     drops: int = 0
     next: int = 0
     spans: int = 0
+    layout: int = 0
 
     @classmethod
     def of(cls, reply: Sequence[Any]) -> State:
@@ -49,6 +50,14 @@ class Question(NamedTuple):
     held: dict[Window, dict[int, Hour]]
 
 
+class Missing(NamedTuple):
+    """Groups of an hour that left Redis for the cold layer; None: all but those that came."""
+
+    metric: str
+    hour: int
+    groups: Groups
+
+
 class ProcessCopy:
     """The catalogue and the most recently used hours, as of the last reply."""
 
@@ -56,7 +65,7 @@ class ProcessCopy:
         self.state = State()
         self.index = SeriesIndex()
         self.hours = HourCache(cache_bytes)
-        self.spans: dict[int, Span] = {}
+        self.spans = Spans()
         self.newest_ms: int | None = None
         self._spans_version = 0
         """The store's version of `spans`; 0 where they are known in part only."""
@@ -66,48 +75,62 @@ class ProcessCopy:
     def question(self, windows: Iterable[Window], *, spans: bool) -> Question:
         """The argument of a read that brings `windows`, the catalogue and perhaps the spans up to date."""
         state = self.state
-        held = {window: self.hours.between(*window) for window in windows}
-        metrics = [
-            [*window, {str(number): [hour.generation, hour.end] for number, hour in hours.items()}]
-            for window, hours in held.items()
-        ]
+        held = {window: self.hours.between(*window[:3]) for window in windows}
+        metrics = []
+        for window, hours in held.items():
+            known = {str(n): [h.generation, h.end, h.lacks(window.groups)] for n, h in hours.items()}
+            metrics.append([*window[:3], True if window.groups is None else window.groups, known])
         asked = {"born": state.born, "drops": state.drops, "next": state.next, "metrics": metrics}
         return Question(orjson.dumps(asked | {"spans": self._spans_version if spans else -1}), state, held)
 
-    def follow(self, question: Question, reply: Sequence[Any]) -> Held:
-        """Take in a read's reply; returns the hours of its windows. Replies may come in any order."""
+    def follow(self, question: Question, reply: Sequence[Any]) -> tuple[Held, list[Missing]]:
+        """Take in a read's reply; returns the hours of its windows, and what of them only the cold layer has.
+
+        Replies may come in any order.
+        """
         state = State.of(reply[0])
         whole = bool(reply[1])
         outdated = not whole and state.born != self.state.born
         if not outdated:
             self._follow_catalogue(state, whole, reply[2], reply[3])
         found: Held = {}
+        missing: list[Missing] = []
         for (window, held), changes in zip(question.held.items(), reply[4:], strict=True):
-            hours = apply_changes({} if state.born != question.state.born else held, changes)
-            found.setdefault(window.metric, {}).update(hours)
+            hours, cold = apply_changes({} if state.born != question.state.born else held, window, changes)
             if not outdated:
                 self._keep(window.metric, hours, {int(change[0]) for change in changes})
-        return found
+            found.setdefault(window.metric, {}).update(hours)
+            missing += cold
+        return found, missing
+
+    def fill(self, held: Held, missing: Sequence[Missing], bodies: Mapping[tuple[str, int], dict[int, bytes]]) -> None:
+        """Enter what the cold layer had of `missing` into the hours of `held`."""
+        for metric, number, groups in missing:
+            hour = held[metric][number]
+            came: dict[int, bytes | Block | None] = dict.fromkeys(groups or ())
+            came |= {g: b for g, b in bodies.get((metric, number), {}).items() if g not in hour.known()}
+            filled = hour.joined(came, groups is None)
+            held[metric][number] = self.hours.put(metric, number, filled)
 
     def _follow_catalogue(self, state: State, whole: bool, series: Sequence[bytes], spans: Sequence[bytes]) -> None:
-        entries = {int(series_id): from_text(text) for series_id, text in zip(series[::2], series[1::2], strict=True)}
+        entries = [read_entry(series_id, text) for series_id, text in zip(series[::2], series[1::2], strict=True)]
         if whole:
             if state.born != self.state.born:
                 self.hours.clear()
-            self.spans, self._spans_version = {}, 0
+            self.spans, self._spans_version = Spans(), 0
             self.index.replace(entries)
             self.state = state
         else:
-            self.index.add(entries.items())
+            self.index.add(entries)
             self.state = max(self.state, state)
         if spans:
-            self.spans = {int(i): parse_span(text) for i, text in zip(spans[::2], spans[1::2], strict=True)}
+            self.spans.take((int(i), *parse_span(text)) for i, text in zip(spans[::2], spans[1::2], strict=True))
             self._spans_version = state.spans
 
     def _keep(self, metric: str, now: dict[int, Hour], changed: Collection[int]) -> None:
         for number in changed:
             if number in now:
-                self.hours.put(metric, number, now[number])
+                now[number] = self.hours.put(metric, number, now[number])
                 self.saw(now[number].newest_ms())
             else:
                 self.hours.drop(metric, number)
@@ -119,42 +142,26 @@ class ProcessCopy:
 
     # -- own writes
 
-    def wider_spans(self, rows: Rows) -> list[tuple[int, int, int]]:
-        """(series id, first, last hour) of each series whose span grows by `rows`, as far as is known here."""
-        hours = rows["t"] // HOUR_MS
-        ids, at = np.unique(rows["id"], return_inverse=True)
-        first, last = np.full(len(ids), hours.max()), np.full(len(ids), hours.min())
-        np.minimum.at(first, at, hours)
-        np.maximum.at(last, at, hours)
-        wider = []
-        for series_id, low, high in zip(ids.tolist(), first.tolist(), last.tolist(), strict=True):
-            known = self.spans.get(series_id)
-            if known is None:
-                wider.append((series_id, low, high))
-            elif low < known[0] or high > known[1]:
-                wider.append((series_id, min(low, known[0]), max(high, known[1])))
-        return wider
-
-    def wrote(self, state: State, wider: Iterable[tuple[int, int, int]], newest_ms: int) -> None:
+    def wrote(self, state: State, wider: Wider, newest_ms: int) -> None:
         """Take in that this process wrote samples up to `newest_ms` and widened some spans."""
-        changes = {series_id: (first, last) for series_id, first, last in wider}
-        self.spans |= changes
-        if changes and state.spans == self._spans_version + 1:
-            self._spans_version = state.spans
+        if wider:
+            self.spans.take(wider)
+            if state.spans == self._spans_version + 1:
+                self._spans_version = state.spans
         self.saw(newest_ms)
 
     def wrote_rows(self, metric: str, number: int, rows: bytes, length: int, generation: int) -> None:
         """Take in rows that this process appended: `length` and, for a new hour, `generation` as the store said."""
         held = self.hours.get(metric, number)
         if generation:
-            self.hours.put(metric, number, Hour.stored(generation, b"", rows))
+            self.hours.put(metric, number, Hour(generation, 0, {}, complete=True).extended(rows))
         elif held is not None and held.end + len(rows) == length:
             self.hours.put(metric, number, held.extended(rows))
 
-    def rewrote(self, metric: str, number: int, block: Block, generation: int) -> None:
-        """Take in that this process rewrote an hour to `block`; not positive: it is gone or not known now."""
+    def rewrote(self, metric: str, number: int, old: Hour, blocks: Mapping[int, Block], generation: int) -> None:
+        """Take in that this process rewrote groups of an hour; no positive generation: it is gone or not known now."""
         if generation > 0:
-            self.hours.put(metric, number, Hour(generation, 0, block))
+            self.hours.put(metric, number, Hour(generation, 0, {**old.known(), **blocks}, old.complete))
         else:
             self.hours.drop(metric, number)
 
@@ -163,54 +170,70 @@ class ProcessCopy:
     def windows(self, selections: Iterable[Selection]) -> set[Window]:
         """Which hours of which metrics the selections touch."""
         return {
-            Window(metric, *hours_of(selection))
+            Window(metric, *hours_of(selection), groups)
             for selection in selections
-            for metric in self.index.candidates(selection.matchers)
+            for metric, groups in self.index.groups_of(selection.matchers)
         }
 
     def held(self, windows: Iterable[Window]) -> Held:
         """The hours of `windows` that are here."""
         found: Held = {}
         for window in windows:
-            found.setdefault(window.metric, {}).update(self.hours.between(*window))
+            found.setdefault(window.metric, {}).update(self.hours.between(*window[:3]))
         return found
 
     def gather(self, selection: Selection, held: Held) -> list[Series]:
         """The series of one selection out of `held`."""
         found: list[Series] = []
         first, last = hours_of(selection)
+        groups = dict(self.index.groups_of(selection.matchers))
         for metric, ids in self.index.find(selection.matchers).items():
             hours = held.get(metric, {})
             numbers = sorted(number for number in hours if first <= number <= last)
-            blocks = [clip(hours[n].block, n, selection.start_ms, selection.end_ms) for n in numbers]
-            found += self._series(ids, [block for block in blocks if len(block)])
+            parts = [
+                part for n in numbers for part in hours[n].parts(groups[metric], selection.start_ms, selection.end_ms)
+            ]
+            found += self._series(ids, parts)
         return found
 
-    def _series(self, ids: Ids, blocks: Sequence[Block]) -> list[Series]:
-        """One series per id that has samples in `blocks`, which are in the order of time."""
-        starts = [block.ids.searchsorted(ids, "left").tolist() for block in blocks]
-        stops = [block.ids.searchsorted(ids, "right").tolist() for block in blocks]
-        found = []
-        for k, series_id in enumerate(ids.tolist()):
-            parts = [
-                (block, slice(start[k], stop[k]))
-                for block, start, stop in zip(blocks, starts, stops, strict=True)
-                if start[k] < stop[k]
-            ]
-            if parts:
-                times = [block.times_ms[part] for block, part in parts]
-                values = [block.values[part] for block, part in parts]
-                found.append(Series(self.index.labels[series_id], joined(times), joined(values)))
+    def _series(self, ids: Ids, parts: Sequence[Part]) -> list[Series]:
+        """One series per id that has samples in `parts`, which are in the order of time."""
+        if not parts:
+            return []
+        own = self.index.groups[ids]
+        labels = self.index.labels
+        found: list[Series] = []
+        for group in np.unique(own).tolist():
+            members = ids[own == group]
+            blocks = [part.block for part in parts if part.group is None or part.group == group]
+            starts = [block.ids.searchsorted(members, "left").tolist() for block in blocks]
+            stops = [block.ids.searchsorted(members, "right").tolist() for block in blocks]
+            for k, series_id in enumerate(members.tolist()):
+                here = [
+                    (block, start[k], stop[k])
+                    for block, start, stop in zip(blocks, starts, stops, strict=True)
+                    if start[k] < stop[k]
+                ]
+                if here:
+                    times = joined([block.times_ms[start:stop] for block, start, stop in here])
+                    values = joined([block.values[start:stop] for block, start, stop in here])
+                    found.append(Series(labels[series_id], times, values))
         return found
 
     def labels(self, matchers: Sequence[Matcher], start_ms: int | None, end_ms: int | None) -> list[Labels]:
         """Series that match and whose span touches the time; without a time, all that match."""
-        ids = [series_id for found in self.index.find(matchers).values() for series_id in found.tolist()]
-        if start_ms is not None:
-            ids = [i for i in ids if i in self.spans and self.spans[i][1] >= start_ms // HOUR_MS]
-        if end_ms is not None:
-            ids = [i for i in ids if i in self.spans and self.spans[i][0] <= end_ms // HOUR_MS]
-        return [self.index.labels[i] for i in ids]
+        found = []
+        first = -(1 << 60) if start_ms is None else start_ms // HOUR_MS
+        last = 1 << 60 if end_ms is None else end_ms // HOUR_MS
+        for ids in self.index.find(matchers).values():
+            timed = ids if start_ms is None and end_ms is None else self.spans.touching(ids, first, last)
+            found += [self.index.labels[i] for i in timed.tolist()]
+        return found
+
+    def entries(self) -> list[tuple[Entry, Span]]:
+        """The catalogue with spans; series without samples are left out."""
+        labels, groups = self.index.labels, self.index.groups
+        return [(Entry(i, int(groups[i]), labels[i]), span) for i, span in self.spans.items() if i in labels]
 
 
 def hours_of(selection: Selection) -> Span:
@@ -218,23 +241,31 @@ def hours_of(selection: Selection) -> Span:
     return (selection.start_ms + 1) // HOUR_MS, selection.end_ms // HOUR_MS
 
 
-def apply_changes(held: dict[int, Hour], changes: Sequence[Any]) -> dict[int, Hour]:
-    """`held` with the changes of one window; see `scripts.READ` for their form."""
+def apply_changes(
+    held: dict[int, Hour], window: Window, changes: Sequence[Any]
+) -> tuple[dict[int, Hour], list[Missing]]:
+    """`held` with the changes of one window, see `scripts.READ` for their form, and what only the cold layer has."""
     hours = dict(held)
-    for number, generation, *content in changes:
+    missing = []
+    for name, generation, *content in changes:
+        number = int(name)
         if not content:
-            hours.pop(int(number), None)
+            hours.pop(number, None)
             continue
-        continues, sealed, rows = content
-        hours[int(number)] = held[int(number)].extended(rows) if continues else Hour.stored(generation, sealed, rows)
-    return hours
-
-
-def clip(block: Block, number: int, start_ms: int, end_ms: int) -> Block:
-    """The samples of hour `number` with start < t ≤ end."""
-    if start_ms < number * HOUR_MS and (number + 1) * HOUR_MS - 1 <= end_ms:
-        return block
-    return block.keep((block.times_ms > start_ms) & (block.times_ms <= end_ms))
+        continues, rows, cold, pairs = content
+        sealed = {int(group): body or None for group, body in zip(pairs[::2], pairs[1::2], strict=True)}
+        wanted = held[number].lacks(window.groups) if continues else (window.groups is None or list(window.groups))
+        if cold and wanted:
+            lacking = None if wanted is True else tuple(g for g in wanted if sealed.get(g) is None)
+            sealed = {group: body for group, body in sealed.items() if body is not None}
+            if lacking is None or lacking:
+                missing.append(Missing(window.metric, number, lacking))
+        complete = wanted is True and not cold
+        if continues:
+            hours[number] = held[number].joined(sealed, complete).extended(rows)
+        else:
+            hours[number] = Hour(generation, 0, sealed, complete).extended(rows)
+    return hours, missing
 
 
 def joined(parts: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:

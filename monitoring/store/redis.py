@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
-import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from monitoring.errors import StoreUnavailable
-from monitoring.model import Batch, LabelKey, Labels, Matcher, Selection, Series
-from monitoring.store import scripts, upkeep
+from monitoring.model import Batch, Labels, Matcher, Selection, Series
+from monitoring.store import life, scripts, upkeep
+from monitoring.store.cold_rows import Catalogued, Segment
+from monitoring.store.cold_tables import ColdStore
 from monitoring.store.connection import Connection
-from monitoring.store.process_copy import Held, ProcessCopy, State, Window
-from monitoring.store.segments import HOUR_MS, ROW, Rows
-from monitoring.store.series_index import Ids, identity, to_text
+from monitoring.store.process_copy import Held, Missing, ProcessCopy, State, Window
+from monitoring.store.segments import GROUP
+from monitoring.store.senders import Senders, by_hour
+from monitoring.store.series_index import Entry, to_text
 
+_IN_THREAD_BYTES = 65_536
+"""Sealed bytes above which decoding leaves the event loop (about 5 ms)."""
 _TRIES = 5
 """How often work is redone because another process changed the catalogue meanwhile."""
 
@@ -29,10 +33,18 @@ class SampleStore:
     new, and `remembered` still answers while Redis is away. All methods but `remembered*` raise StoreUnavailable.
     """
 
-    def __init__(self, redis_url: str, *, cache_bytes: int = 512 << 20, timeout_s: float = 5.0) -> None:
+    def __init__(
+        self, redis_url: str, *, cold: ColdStore | None = None, cache_bytes: int = 512 << 20, timeout_s: float = 5.0
+    ) -> None:
+        """Without a `cold` layer everything stays in Redis."""
         self.connection = Connection(redis_url, timeout_s)
+        self.cold = cold
         self.copy = ProcessCopy(cache_bytes)
         self.samples_appended = 0
+        self.evicted_before: int | None = None
+        """Hours before this one were looked at for eviction by this process."""
+        self.trimmed_before: int | None = None
+        self._senders = Senders()
 
     async def close(self) -> None:
         """Close the connections; what is remembered stays readable."""
@@ -49,32 +61,39 @@ class SampleStore:
 
     # -- writing
 
-    async def append(self, batch: Batch) -> int:
+    async def append(self, batch: Batch, fence: int | None = None) -> int:
         """Keep all samples of `batch` and return how many; they are on disk then.
 
         Series first seen cost one more round trip. Writing the same again is harmless: a failed append may be
-        repeated.
+        repeated. With the `fence` of a lease, a newer lease makes it raise StoreUnavailable("fenced").
         """
         if not len(batch):
             return 0
-        keys = [identity(labels) for labels in batch.series]
         for _ in range(_TRIES):
-            if await self._append(batch, keys):
+            if await self._append(batch, fence):
                 self.samples_appended += len(batch)
                 return len(batch)
             await self.sync()
         raise StoreUnavailable("closed", "the catalogue of series keeps changing; the samples were not kept")
 
-    async def _append(self, batch: Batch, keys: Sequence[LabelKey]) -> bool:
+    async def _append(self, batch: Batch, fence: int | None) -> bool:
         """False where series were taken out of the catalogue meanwhile, so that ids may be void."""
-        ids = await self._assign(keys)
+        sender = self._senders.known(batch.series, self.copy.index)
+        if sender is None:
+            await self._assign(batch.series)
+            sender = self._senders.known(batch.series, self.copy.index)
+            if sender is None:
+                return False
         state = self.copy.state
-        parts, rows = by_hour(batch, ids, [dict(key).get("__name__", "") for key in keys])
-        wider = self.copy.wider_spans(rows)
+        parts, rows = by_hour(batch, sender)
+        wider = self.copy.spans.wider(rows)
         body = rows.tobytes()
+        fenced = "" if fence is None else fence
         reply = await self.connection.write(
-            scripts.APPEND, state.born, state.drops, orjson.dumps(parts), orjson.dumps(wider), body
+            scripts.APPEND, state.born, state.drops, orjson.dumps(parts), orjson.dumps(wider), body, fenced
         )
+        if isinstance(reply[0], int):
+            raise StoreUnavailable("fenced", f"another collector took over (lease {reply[0]}, ours was {fence})")
         if len(reply) == 1:
             return False
         self.copy.wrote(State.of(reply[0]), wider, newest_ms=int(batch.times_ms.max()))
@@ -84,16 +103,19 @@ class SampleStore:
             start += size
         return True
 
-    async def _assign(self, keys: Sequence[LabelKey]) -> Ids:
-        index = self.copy.index
-        new = list({key: None for key in keys if index.id_of(key) is None})
-        if new:
-            reply = await self.connection.write(scripts.ASSIGN, *map(to_text, new))
+    async def _assign(self, series: Sequence[Labels]) -> None:
+        """Give ids to the series that this process does not know; begins the store's life where it has none."""
+        new = self._senders.unknown(series, self.copy.index)
+        words = [word for key in new for word in (dict(key).get("__name__", ""), to_text(key))]
+        reply = await self.connection.write(scripts.ASSIGN, GROUP, *words)
+        if not (state := State.of(reply[0])).born:
+            await life.begin(self)
+            reply = await self.connection.write(scripts.ASSIGN, GROUP, *words)
             state = State.of(reply[0])
-            if (state.born, state.drops) != (self.copy.state.born, self.copy.state.drops):
-                await self.sync()
-            index.add((series_id, dict(key)) for series_id, key in zip(reply[1:], new, strict=True))
-        return np.array([index.id_of(key) or 0 for key in keys], dtype=np.uint32)
+        life.refuse_other_layout(state)
+        if (state.born, state.drops) != (self.copy.state.born, self.copy.state.drops):
+            await self.sync()
+        self.copy.index.add(Entry(i, group, dict(key)) for (i, group), key in zip(reply[1:], new, strict=True))
 
     # -- reading
 
@@ -112,6 +134,8 @@ class SampleStore:
             for metric, hours in found.items():
                 held.setdefault(metric, {}).update(hours)
             asked |= more
+        if undecoded(held) > _IN_THREAD_BYTES:
+            return await asyncio.to_thread(lambda: [self.copy.gather(selection, held) for selection in selections])
         return [self.copy.gather(selection, held) for selection in selections]
 
     def remembered(self, selections: Sequence[Selection]) -> list[list[Series]]:
@@ -134,7 +158,20 @@ class SampleStore:
         """Bring the catalogue and the `windows` up to date in this process; returns the hours of the windows."""
         question = self.copy.question(windows, spans=spans)
         reply = await self.connection.read(scripts.READ, question.body)
-        return self.copy.follow(question, reply)
+        held, missing = self.copy.follow(question, reply)
+        life.refuse_other_layout(self.copy.state)
+        if missing:
+            await self._fill(held, missing)
+        return held
+
+    async def _fill(self, held: Held, missing: Sequence[Missing]) -> None:
+        """Read from the cold layer what left Redis."""
+        if self.cold is None:
+            raise StoreUnavailable("closed", "older samples are in a cold layer that this process does not have")
+        bodies: dict[tuple[str, int], dict[int, bytes]] = {}
+        for segment in await self.cold.get(missing):
+            bodies.setdefault((segment.metric, segment.hour), {})[segment.group] = segment.body
+        self.copy.fill(held, missing, bodies)
 
     # -- upkeep, in the background; several round trips
 
@@ -142,9 +179,29 @@ class SampleStore:
         """Remove samples with start ≤ t ≤ end; returns how many. Series left without samples leave the catalogue."""
         return await upkeep.delete(self, matchers, start_ms, end_ms)
 
+    async def begin(self) -> None:
+        """Begin the life of an empty store with what its cold layer remembers; a store that lives is left alone."""
+        await life.begin(self)
+
     async def seal(self, now: float) -> int:
-        """Compress hours that have been over for a while at `now` (Unix seconds); returns how many."""
+        """Compress hours that are over at `now` (Unix seconds), and what has grown large; returns how many."""
         return await upkeep.seal(self, now)
+
+    async def archive(self, now: float) -> int:
+        """Bring sealed hours to the cold layer, and let go of those older than a day; returns how many hours came."""
+        return await upkeep.archive(self, now)
+
+    async def catalogue(self) -> list[Catalogued]:
+        """All series with the hours of their first and last sample."""
+        return await life.catalogue(self)
+
+    def export(self) -> AsyncIterator[list[Segment]]:
+        """Every sample of the store, sealed, a few hours at a time."""
+        return life.export(self)
+
+    async def adopt(self, catalogue: Sequence[Catalogued], segments: AsyncIterator[list[Segment]]) -> int:
+        """Fill an empty store with what another exported; returns the samples. Raises StoreUnavailable("busy")."""
+        return await life.adopt(self, catalogue, segments)
 
     async def trim(self, retention_s: float, now: float) -> int:
         """Drop hours that ended more than `retention_s` before `now`; returns how many."""
@@ -189,18 +246,7 @@ class SampleStore:
         }
 
 
-def by_hour(batch: Batch, ids: Ids, metrics: Sequence[str]) -> tuple[list[tuple[str, int, int]], Rows]:
-    """Rows grouped by metric and hour, in the order of writing, and (metric, hour, bytes) of each group."""
-    numbers = {metric: number for number, metric in enumerate(dict.fromkeys(metrics))}
-    names = list(numbers)
-    metric = np.array([numbers[name] for name in metrics], dtype=np.int64)[batch.index]
-    hour = batch.times_ms // HOUR_MS
-    order = np.lexsort((hour, metric))
-    metric, hour = metric[order], hour[order]
-    rows: NDArray[np.void] = np.empty(len(batch), ROW)
-    rows["id"], rows["t"], rows["v"] = ids[batch.index][order], batch.times_ms[order], batch.values[order]
-    edges = np.flatnonzero((metric[1:] != metric[:-1]) | (hour[1:] != hour[:-1])) + 1
-    starts = np.concatenate([[0], edges])
-    sizes = np.diff(np.concatenate([starts, [len(batch)]])) * ROW.itemsize
-    groups = zip(metric[starts].tolist(), hour[starts].tolist(), sizes.tolist(), strict=True)
-    return [(names[m], h, size) for m, h, size in groups], rows
+def undecoded(held: Held) -> int:
+    """Bytes of sealed blocks that were not decoded yet."""
+    hours = (hour for hours in held.values() for hour in hours.values())
+    return sum(len(body) for hour in hours for body in hour.known().values() if isinstance(body, bytes))

@@ -1,16 +1,19 @@
-"""The store's keys, and the scripts that change or read them: each is atomic and one round trip.
+"""The store's keys, and the scripts that samples pass through: each is atomic and one round trip.
 
-All keys share the hash tag `{om}`, so that a cluster keeps them in one slot.
+All keys of a store share its hash tag, `{om}` or another prefix, so that a cluster keeps them in one slot.
 
 | key | holds |
 |---|---|
-| `{om}:meta` | `born` names this life of the store; `drops`, `next` (last series id), `spans`, `gens` are counters |
-| `{om}:series`, `{om}:ids` | series id → labels as JSON, and back |
+| `{om}:meta` | `born` names this life of the store; `layout`, `drops`, `next` (last series id), `spans`, `gens` |
+| `{om}:series`, `{om}:ids` | series id → group and labels as JSON; labels → id |
+| `{om}:sizes` | metric → series ever seen, which gives each new one its group |
 | `{om}:spans` | series id → `first:last` hour with samples |
 | `{om}:hours:METRIC` | hour → generation; a generation is never used twice and changes when an hour is rewritten |
 | `{om}:open:HOUR:METRIC` | rows appended since the hour was last sealed (`segments.ROW`) |
-| `{om}:sealed:HOUR:METRIC` | the sealed block of an hour (`segments.encode`); rows of the open key are later writes |
-| `{om}:unsealed` | set of `HOUR:METRIC` that have an open key |
+| `{om}:sealed:HOUR:METRIC` | group → sealed block (`segments.encode`); rows of the open key are later writes |
+| `{om}:cold:METRIC` | hour → `a:generation`: the cold layer has it too; `e`: what is not here is there |
+| `{om}:unsealed`, `{om}:unarchived` | sets of `HOUR:METRIC` that have an open key; that the cold layer lacks |
+| `{om}:fence` | the number of the latest collector's lease; older ones may not append |
 | `{om}:json:KIND:KEY` | one JSON value with its time to live |
 """
 
@@ -19,6 +22,9 @@ from __future__ import annotations
 META = "{om}:meta"
 """Named in every call, so that a cluster client finds the slot."""
 UNSEALED = "{om}:unsealed"
+UNARCHIVED = "{om}:unarchived"
+LAYOUT = 2
+"""Grows when keys change their meaning."""
 
 
 def json_key(kind: str, key: str) -> str:
@@ -26,12 +32,13 @@ def json_key(kind: str, key: str) -> str:
     return f"{{om}}:json:{kind}:{key}"
 
 
-_HEAD = """
-local P = '{om}:'
+HEAD = f"""
+local P = '{{om}}:'
+local LAYOUT = '{LAYOUT}'
 local call = redis.call
 local function state()
-  local m = call('HMGET', P..'meta', 'born', 'drops', 'next', 'spans')
-  return {m[1] or '', tonumber(m[2] or 0), tonumber(m[3] or 0), tonumber(m[4] or 0)}
+  local m = call('HMGET', P..'meta', 'born', 'drops', 'next', 'spans', 'layout')
+  return {{m[1] or '', tonumber(m[2] or 0), tonumber(m[3] or 0), tonumber(m[4] or 0), tonumber(m[5] or 0)}}
 end
 local function span(text)
   local first, last = string.match(text, '^(-?%d+):(-?%d+)$')
@@ -40,22 +47,24 @@ end
 """
 
 ASSIGN = (
-    _HEAD
+    HEAD
     + """
--- ARGV: labels as JSON of each series. Returns state, then the id of each.
-if call('HEXISTS', P..'meta', 'born') == 0 then
-  local now = call('TIME')
-  call('HSET', P..'meta', 'born', now[1]..'.'..now[2])
-end
+-- ARGV: group size, then metric and labels as JSON of each series. Returns state, then {id, group} of each.
+-- A store that has not begun its life gets no series: the state comes alone.
+if call('HEXISTS', P..'meta', 'born') == 0 then return {state()} end
 local out = {false}
-for i, text in ipairs(ARGV) do
-  local id = call('HGET', P..'ids', text)
-  if not id then
+for i = 2, #ARGV, 2 do
+  local metric, text = ARGV[i], ARGV[i + 1]
+  local id, group = call('HGET', P..'ids', text), nil
+  if id then
+    group = tonumber(string.match(call('HGET', P..'series', id), '^%d+'))
+  else
+    group = math.floor((call('HINCRBY', P..'sizes', metric, 1) - 1) / tonumber(ARGV[1]))
     id = call('HINCRBY', P..'meta', 'next', 1)
     call('HSET', P..'ids', text, id)
-    call('HSET', P..'series', id, text)
+    call('HSET', P..'series', id, group..' '..text)
   end
-  out[i + 1] = tonumber(id)
+  out[#out + 1] = {tonumber(id), group}
 end
 out[1] = state()
 return out
@@ -63,12 +72,17 @@ return out
 )
 
 APPEND = (
-    _HEAD
+    HEAD
     + """
--- ARGV: born, drops, [[metric, hour, bytes]], [[id, first, last]], rows.
+-- ARGV: born, drops, [[metric, hour, bytes]], [[id, first, last]], rows, fence or ''.
 -- Returns state, then {length of the open key, generation of a fresh hour or 0} of each.
--- Where series were dropped since, so that ids may be void, it does nothing and returns the state alone.
+-- Where series were dropped since, so that ids may be void, it does nothing and returns the state alone;
+-- where a newer fence was granted it does nothing and returns that fence.
 local s = state()
+if ARGV[6] ~= '' then
+  local fence = tonumber(call('GET', P..'fence') or 0)
+  if fence > tonumber(ARGV[6]) then return {fence} end
+end
 if s[1] ~= ARGV[1] or s[2] ~= tonumber(ARGV[2]) then return {s} end
 local out, at = {false}, 1
 for i, part in ipairs(cjson.decode(ARGV[3])) do
@@ -102,12 +116,14 @@ return out
 )
 
 READ = (
-    _HEAD
+    HEAD
     + """
--- ARGV: {born, drops, next, spans (-1: not wanted), metrics: [[metric, first, last, {hour: [generation, end]}]]}.
--- Returns state, is the catalogue whole (or what is new), {id, labels, …}, {id, span, …},
--- then of each metric the hours that differ: {hour, generation, 1, '', new rows} continues what was known,
--- {hour, generation, 0, sealed, rows} replaces it, {hour, 0} is gone.
+-- ARGV: {born, drops, next, spans (-1: not wanted),
+--        metrics: [[metric, first, last, groups or true, {hour: [generation, end, lacking groups, true or false]}]]}.
+-- Returns state, is the catalogue whole (or what is new), {id, group and labels, …}, {id, span, …},
+-- then of each metric the hours that differ, each {hour, generation, kind, rows, is it cold, {group, block or '', …}}.
+-- Kind 1 continues what was known with new rows and lacking groups, kind 0 replaces it, and {hour, 0} is gone.
+-- A group that is asked for and not there comes as ''; of a cold hour it may be in the cold layer.
 local q, s = cjson.decode(ARGV[1]), state()
 local reborn = s[1] ~= q.born
 local whole = reborn or s[2] ~= q.drops or s[3] < q.next
@@ -139,16 +155,32 @@ local function generations(metric, first, last)
   return found
 end
 
-local function changes(metric, first, last, known)
+local function blocks(name, wanted)
+  local key, out = P..'sealed:'..name, {}
+  if wanted == true then return call('HGETALL', key) end
+  if wanted and #wanted > 0 then
+    for i, body in ipairs(call('HMGET', key, unpack(wanted))) do
+      out[#out + 1] = wanted[i]
+      out[#out + 1] = body or ''
+    end
+  end
+  return out
+end
+
+local function changes(metric, first, last, wanted, known)
   local out, found = {}, generations(metric, first, last)
   for hour, gen in pairs(found) do
-    local open, old = P..'open:'..hour..':'..metric, known[hour]
+    local name, old = hour..':'..metric, known[hour]
+    local open = P..'open:'..name
     if old and old[1] == gen and call('STRLEN', open) >= old[2] then
       local tail = call('GETRANGE', open, old[2], -1)
-      if tail ~= '' then out[#out + 1] = {hour, gen, 1, '', tail} end
+      if tail ~= '' or old[3] then
+        local cold = old[3] and call('HGET', P..'cold:'..metric, hour) == 'e'
+        out[#out + 1] = {hour, gen, 1, tail, cold and 1 or 0, blocks(name, old[3])}
+      end
     else
-      local sealed = call('GET', P..'sealed:'..hour..':'..metric) or ''
-      out[#out + 1] = {hour, gen, 0, sealed, call('GETRANGE', open, 0, -1)}
+      local cold = call('HGET', P..'cold:'..metric, hour) == 'e'
+      out[#out + 1] = {hour, gen, 0, call('GETRANGE', open, 0, -1), cold and 1 or 0, blocks(name, wanted)}
     end
   end
   for hour in pairs(known) do
@@ -159,80 +191,8 @@ end
 
 local out = {s, whole and 1 or 0, series, spans}
 for _, m in ipairs(q.metrics) do
-  out[#out + 1] = changes(m[1], m[2], m[3], reborn and {} or m[4])
+  out[#out + 1] = changes(m[1], m[2], m[3], m[4], reborn and {} or m[5])
 end
 return out
-"""
-)
-
-REWRITE = (
-    _HEAD
-    + """
--- ARGV: [[metric, hour, generation, end, bytes]], sealed blocks. Rows beyond `end` were written since and stay open.
--- Returns the new generation of each; 0 where the hour is empty now, -1 where another rewrote it before.
-local out, at = {}, 1
-for i, part in ipairs(cjson.decode(ARGV[1])) do
-  local hours, name = P..'hours:'..part[1], part[2]..':'..part[1]
-  local gen = -1
-  if tonumber(call('HGET', hours, part[2]) or 0) == part[3] then
-    local rest = call('GETRANGE', P..'open:'..name, part[4], -1)
-    if part[5] > 0 then call('SET', P..'sealed:'..name, string.sub(ARGV[2], at, at + part[5] - 1))
-    else call('DEL', P..'sealed:'..name) end
-    if rest ~= '' then call('SET', P..'open:'..name, rest)
-    else
-      call('DEL', P..'open:'..name)
-      call('SREM', P..'unsealed', name)
-    end
-    if part[5] == 0 and rest == '' then call('HDEL', hours, part[2]); gen = 0
-    else
-      gen = call('HINCRBY', P..'meta', 'gens', 1)
-      call('HSET', hours, part[2], gen)
-    end
-  end
-  out[i] = gen
-  at = at + part[5]
-end
-return out
-"""
-)
-
-TRIM = (
-    _HEAD
-    + """
--- ARGV: [metric], cutoff hour. Drops older hours; returns how many.
-local dropped = 0
-for _, metric in ipairs(cjson.decode(ARGV[1])) do
-  for _, hour in ipairs(call('HKEYS', P..'hours:'..metric)) do
-    if tonumber(hour) < tonumber(ARGV[2]) then
-      local name = hour..':'..metric
-      call('UNLINK', P..'open:'..name, P..'sealed:'..name)
-      call('SREM', P..'unsealed', name)
-      call('HDEL', P..'hours:'..metric, hour)
-      dropped = dropped + 1
-    end
-  end
-end
-return dropped
-"""
-)
-
-RESPAN = (
-    _HEAD
-    + """
--- ARGV: [[id, old span, new span or '']]. An empty span takes the series out of the catalogue.
--- A span that was widened meanwhile stays. Counts as a drop, so that nobody goes on with the old spans.
-for _, part in ipairs(cjson.decode(ARGV[1])) do
-  if call('HGET', P..'spans', part[1]) == part[2] then
-    if part[3] ~= '' then call('HSET', P..'spans', part[1], part[3])
-    else
-      local text = call('HGET', P..'series', part[1])
-      if text then call('HDEL', P..'ids', text) end
-      call('HDEL', P..'series', part[1])
-      call('HDEL', P..'spans', part[1])
-    end
-  end
-end
-call('HINCRBY', P..'meta', 'drops', 1)
-call('HINCRBY', P..'meta', 'spans', 1)
 """
 )

@@ -1,40 +1,58 @@
-"""Samples of one metric in one hour: as appended rows, as sorted columns, and as a sealed block of compressed bytes.
+"""Samples of one metric in one hour: as appended rows, as sorted columns, and as sealed blocks of compressed bytes.
 
-Values keep their bits, NaN payloads (the stale marker among them) included.
+A sealed block holds up to `GROUP` series, so that one server is read without the thousand beside it. Values keep their
+bits, NaN payloads (the stale marker among them) included.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pcodec import ChunkConfig, standalone
 
 HOUR_MS = 3_600_000
+GROUP = 64
+"""Series of a metric that share a sealed block. Larger blocks compress no better and cost more to read for one."""
 
 ROW = np.dtype([("id", "<u4"), ("t", "<i8"), ("v", "<f8")])
 """One appended sample: series id, Unix milliseconds, value. 20 bytes, so that any tail of rows can be read alone."""
 
 Rows = NDArray[np.void]
+Ids = NDArray[np.uint32]
 
-_MAGIC = b"OMS1"
-_HEADER = struct.Struct("<4sIIIII")
-"""Magic, samples, and the bytes of each compressed column: series ids, samples per series, times, values."""
+TOMBSTONE = b"-"
+"""Stands for a group whose samples were deleted: what the cold layer has of it is void."""
+_MAGIC = b"OMS2"
+_HEADER = struct.Struct("<4sIIIIIddd")
+"""Magic, samples, bytes of each compressed column (series ids, samples per series, times, values), min, max, sum."""
 _CONFIG = ChunkConfig()
+_OFFSET_BITS = 22
+"""An hour has fewer than 2²² milliseconds: series id and time within the hour fit one sortable number."""
 
 
 class CorruptSegment(ValueError):
     """Bytes that are no sealed block of ours."""
 
 
+class Summary(NamedTuple):
+    """What a block's samples add up to, readable without decoding. Markers and NaN are counted, but have no size."""
+
+    samples: int
+    minimum: float
+    maximum: float
+    total: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
     """Samples sorted by series id, then time; no two share both. The arrays are read-only and of one length."""
 
-    ids: NDArray[np.uint32]
+    ids: Ids
     times_ms: NDArray[np.int64]
     values: NDArray[np.float64]
 
@@ -54,6 +72,13 @@ class Block:
         """The samples where `mask` is true."""
         return Block(self.ids[mask], self.times_ms[mask], self.values[mask])
 
+    def between(self, start_ms: int, end_ms: int) -> Block:
+        """The samples with start < t ≤ end."""
+        times = self.times_ms
+        if not len(times) or (start_ms < times.min() and times.max() <= end_ms):
+            return self
+        return self.keep((times > start_ms) & (times <= end_ms))
+
 
 EMPTY = Block(np.empty(0, np.uint32), np.empty(0, np.int64), np.empty(0, np.float64))
 
@@ -63,26 +88,43 @@ def read_rows(body: bytes) -> Rows:
     return np.frombuffer(body, dtype=ROW)
 
 
-def merge(block: Block, tails: Sequence[Rows]) -> Block:
-    """`block` with rows written after it, in the order of writing: on an equal time the later write wins.
+def merge(blocks: Sequence[Block], tails: Sequence[Rows] = ()) -> Block:
+    """Samples of one hour in the order of writing, `tails` after `blocks`: on an equal time the later write wins.
 
     >>> early = np.array([(7, 2000, 1.5), (7, 1000, 1.0)], ROW)
     >>> late = np.array([(7, 2000, 2.0)], ROW)
-    >>> merge(EMPTY, [early, late]).values.tolist()
+    >>> merge([], [early, late]).values.tolist()
     [1.0, 2.0]
     """
-    ids = np.concatenate([block.ids, *(rows["id"] for rows in tails)])
-    times = np.concatenate([block.times_ms, *(rows["t"] for rows in tails)])
-    values = np.concatenate([block.values, *(rows["v"] for rows in tails)])
-    order = np.lexsort((times, ids))  # stable: writes of the same time stay in their order
-    ids, times = ids[order], times[order]
-    last = np.ones(len(ids), np.bool_)
-    last[:-1] = (ids[1:] != ids[:-1]) | (times[1:] != times[:-1])
-    return Block(ids[last], times[last], values[order][last])
+    ids = np.concatenate([EMPTY.ids, *(b.ids for b in blocks), *(rows["id"] for rows in tails)])
+    times = np.concatenate([EMPTY.times_ms, *(b.times_ms for b in blocks), *(rows["t"] for rows in tails)])
+    values = np.concatenate([EMPTY.values, *(b.values for b in blocks), *(rows["v"] for rows in tails)])
+    keys = (ids.astype(np.int64) << _OFFSET_BITS) | (times % HOUR_MS)
+    if (keys[1:] > keys[:-1]).all():
+        return Block(ids, times, values)
+    order = keys.argsort(kind="stable")  # writes of the same time stay in their order; sorted runs merge in one pass
+    keys = keys[order]
+    last = np.ones(len(keys), np.bool_)
+    np.not_equal(keys[1:], keys[:-1], out=last[:-1])
+    if not last.all():
+        order = order[last]
+    return Block(ids[order], times[order], values[order])
+
+
+def split(block: Block, groups: NDArray[np.uint32]) -> Iterator[tuple[int, Block]]:
+    """`block` by group; `groups` gives the group of each series id."""
+    own = groups[block.ids]
+    if len(own) and (own == own[0]).all():
+        yield int(own[0]), block
+        return
+    for group in np.unique(own).tolist():
+        yield group, block.keep(own == group)
 
 
 def encode(block: Block) -> bytes:
     """A sealed block (pcodec, https://github.com/pcodec/pcodec). Times that all series share are kept once."""
+    if not len(block):
+        return TOMBSTONE
     ids, counts = np.unique(block.ids, return_counts=True)
     times = block.times_ms
     if counts.min() == counts.max():
@@ -93,18 +135,34 @@ def encode(block: Block) -> bytes:
         standalone.simple_compress(np.ascontiguousarray(column), _CONFIG)
         for column in (ids, counts.astype(np.uint32), times, block.values)
     ]
-    return _HEADER.pack(_MAGIC, len(block), *map(len, columns)) + b"".join(columns)
+    known = block.values[~np.isnan(block.values)]
+    with np.errstate(invalid="ignore", over="ignore"):  # infinities of both signs have no sum
+        sizes = (known.min(), known.max(), known.sum()) if len(known) else (np.nan, np.nan, 0.0)
+    return _HEADER.pack(_MAGIC, len(block), *map(len, columns), *sizes) + b"".join(columns)
+
+
+def summary(body: bytes) -> Summary:
+    """What stands in the head of a sealed block. Raises CorruptSegment."""
+    if body == TOMBSTONE:
+        return Summary(0, np.nan, np.nan, 0.0)
+    if len(body) < _HEADER.size or body[:4] != _MAGIC:
+        raise CorruptSegment("not a sealed block of samples")
+    _, count, _, _, _, _, *sizes = _HEADER.unpack_from(body)
+    return Summary(count, *sizes)
 
 
 def decode(body: bytes) -> Block:
     """The samples of a sealed block. Raises CorruptSegment."""
-    if len(body) < _HEADER.size or body[:4] != _MAGIC:
-        raise CorruptSegment("not a sealed block of samples")
-    _, total, *lengths = _HEADER.unpack_from(body)
+    if not summary(body).samples:
+        return EMPTY
+    _, total, *lengths = _HEADER.unpack_from(body)[:6]
     columns, start = [], _HEADER.size
-    for length in lengths:
-        columns.append(standalone.simple_decompress(body[start : start + length]))
-        start += length
+    try:
+        for length in lengths:
+            columns.append(standalone.simple_decompress(body[start : start + length]))
+            start += length
+    except RuntimeError as error:
+        raise CorruptSegment(f"a sealed block cannot be decompressed: {error}") from error
     ids, counts, times, values = columns
     if len(times) < total:
         times = np.tile(times, len(ids))

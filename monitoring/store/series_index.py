@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import orjson
@@ -11,10 +12,13 @@ from numpy.typing import NDArray
 
 from monitoring.model import LabelKey, Labels, Matcher, label_key
 from monitoring.promql.select import compile_matchers
+from monitoring.store.segments import Ids
 
-Ids = NDArray[np.uint32]
+Groups = tuple[int, ...] | None
+"""Groups of one metric's series; None: all of them."""
 
 _compiled = lru_cache(maxsize=4096)(compile_matchers)
+_NOTHING: tuple[Ids, Groups] = np.empty(0, np.uint32), ()
 _MATCHES_KEPT = 512
 """Answers remembered per metric before they are forgotten; dashboards repeat a few dozen selectors."""
 
@@ -24,12 +28,20 @@ def identity(labels: Labels) -> LabelKey:
     return label_key(labels) if all(labels.values()) else label_key({k: v for k, v in labels.items() if v})
 
 
+class Entry(NamedTuple):
+    """One series of the catalogue."""
+
+    id: int
+    group: int
+    labels: Labels
+
+
 class _MetricSeries:
     """Series of one metric in ascending id, with what matchers found among them."""
 
     def __init__(self) -> None:
         self.labels: dict[int, Labels] = {}
-        self._found: dict[tuple[Matcher, ...], Ids] = {}
+        self._found: dict[tuple[Matcher, ...], tuple[Ids, Groups]] = {}
 
     def add(self, series_id: int, labels: Labels) -> None:
         self.labels[series_id] = labels
@@ -39,11 +51,15 @@ class _MetricSeries:
         self.labels.pop(series_id, None)
         self._found.clear()
 
-    def matching(self, matchers: tuple[Matcher, ...]) -> Ids:
+    def matching(self, matchers: tuple[Matcher, ...], groups: NDArray[np.uint32]) -> tuple[Ids, Groups]:
+        """The ids that match, ascending, and their groups; None for the groups where those are all of the metric."""
         found = self._found.get(matchers)
         if found is None:
             test = _compiled(matchers)
-            found = np.array(sorted(i for i, labels in self.labels.items() if test(labels)), dtype=np.uint32)
+            ids = np.array(sorted(i for i, labels in self.labels.items() if test(labels)), dtype=np.uint32)
+            own = np.unique(groups[ids])
+            every = np.unique(groups[np.fromiter(self.labels, np.uint32, len(self.labels))])
+            found = ids, None if len(own) == len(every) else tuple(own.tolist())
             if len(self._found) >= _MATCHES_KEPT:
                 self._found.clear()
             self._found[matchers] = found
@@ -55,7 +71,11 @@ class SeriesIndex:
 
     def __init__(self) -> None:
         self.version = 0
+        self.removals = 0
+        """Grows when a series leaves."""
         self.labels: dict[int, Labels] = {}
+        self.groups: NDArray[np.uint32] = np.zeros(1_024, np.uint32)
+        """The group of each series, by id."""
         self._ids: dict[LabelKey, int] = {}
         self._metrics: dict[str, _MetricSeries] = {}
 
@@ -71,23 +91,27 @@ class SeriesIndex:
         """The id of the series, or None where it is new."""
         return self._ids.get(key)
 
-    def add(self, entries: Iterable[tuple[int, Labels]]) -> None:
+    def add(self, entries: Iterable[Entry]) -> None:
         """Enter series with the ids that the store gave them; known ids are passed over."""
-        for series_id, labels in entries:
+        for series_id, group, labels in entries:
             if series_id in self.labels:
                 continue
+            if series_id >= len(self.groups):
+                self.groups = np.concatenate([self.groups, np.zeros(series_id, np.uint32)])
+            self.groups[series_id] = group
             self.labels[series_id] = labels
             self._ids[label_key(labels)] = series_id
             self._metrics.setdefault(labels.get("__name__", ""), _MetricSeries()).add(series_id, labels)
             self.version += 1
 
-    def replace(self, entries: dict[int, Labels]) -> None:
+    def replace(self, entries: Sequence[Entry]) -> None:
         """Hold exactly `entries`."""
-        for series_id in self.labels.keys() - entries.keys():
+        for series_id in self.labels.keys() - {entry.id for entry in entries}:
             self._remove(series_id)
-        self.add(entries.items())
+        self.add(entries)
 
     def _remove(self, series_id: int) -> None:
+        self.removals += 1
         labels = self.labels.pop(series_id)
         del self._ids[label_key(labels)]
         metric = labels.get("__name__", "")
@@ -98,17 +122,20 @@ class SeriesIndex:
 
     def clear(self) -> None:
         """Forget everything; the version still grows."""
-        self.replace({})
+        self.replace(())
 
     def find(self, matchers: Sequence[Matcher]) -> dict[str, Ids]:
         """Ids of the matching series by metric, ascending; metrics without a match are left out."""
-        wanted = tuple(matchers)
-        found = {}
-        for metric in self.candidates(wanted):
+        return {metric: ids for metric, ids, _ in self._find(tuple(matchers)) if len(ids)}
+
+    def groups_of(self, matchers: Sequence[Matcher]) -> list[tuple[str, Groups]]:
+        """Metrics that can match and the groups of those series that do; a metric not known yet is among them."""
+        return [(metric, groups) for metric, _, groups in self._find(tuple(matchers))]
+
+    def _find(self, matchers: tuple[Matcher, ...]) -> Iterator[tuple[str, Ids, Groups]]:
+        for metric in self.candidates(matchers):
             series = self._metrics.get(metric)
-            if series is not None and len(ids := series.matching(wanted)):
-                found[metric] = ids
-        return found
+            yield metric, *(_NOTHING if series is None else series.matching(matchers, self.groups))
 
     def candidates(self, matchers: Sequence[Matcher]) -> list[str]:
         """Metrics that can match: the one named by an equality, known or not, else all known that fit."""
@@ -132,7 +159,7 @@ def to_text(key: LabelKey) -> bytes:
     return orjson.dumps(dict(key))
 
 
-def from_text(text: bytes) -> Labels:
-    """The labels of a catalogue entry."""
-    labels: dict[str, str] = orjson.loads(text)
-    return labels
+def read_entry(series_id: bytes | int, text: bytes) -> Entry:
+    """One entry of the catalogue as the store keeps it: the group, a space, the labels."""
+    group, _, labels = text.partition(b" ")
+    return Entry(int(series_id), int(group), orjson.loads(labels))

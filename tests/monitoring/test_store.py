@@ -202,7 +202,7 @@ async def test_deleting_everything_leaves_no_key_behind(store: SampleStore) -> N
 
     assert await store.labels() == []
     assert await store.select([EVERYTHING]) == [[]]
-    assert await store.connection.redis.keys() == [b"{om}:meta"]
+    assert sorted(await store.connection.redis.keys()) == [b"{om}:meta", b"{om}:sizes"]
 
 
 async def test_trimming_drops_hours_past_retention_and_series_that_ended_before(store: SampleStore) -> None:
