@@ -32,6 +32,7 @@ from monitoring.ingest.targets import Target, TargetsFile, target
 from monitoring.model import Matcher, Selection
 from monitoring.queries import FleetQueries
 from monitoring.simulator import SimulatedFleet
+from monitoring.store.cold import open_cold
 from monitoring.store.redis import SampleStore
 from monitoring.store.server import EmbeddedValkey
 from web import __version__, envelope
@@ -80,7 +81,10 @@ async def open_store(settings: Settings, stack: AsyncExitStack) -> tuple[SampleS
         await valkey.start()
         stack.push_async_callback(valkey.close)
         url = valkey.url
-    store = SampleStore(url, timeout_s=STORE_TIMEOUT_S)
+    cold = open_cold(None, settings.data_dir)
+    await cold.open()
+    stack.push_async_callback(cold.close)
+    store = SampleStore(url, cold=cold, timeout_s=STORE_TIMEOUT_S)
     stack.push_async_callback(store.close)
     return store, valkey
 
@@ -125,7 +129,7 @@ async def _begin(parts: Parts, tasks: asyncio.TaskGroup) -> None:
     """Starts what runs for as long as the application does."""
     now_ms = round(parts.clock() * 1000)
     try:
-        await parts.store.labels()
+        await parts.store.begin()
         await parts.store.select([Selection((), now_ms - 3_600_000, now_ms)])  # what memory can answer with
     except StoreUnavailable as error:
         log.warning("store.away_at_start cause=%s", error.cause)
@@ -157,10 +161,11 @@ async def _warm(parts: Parts) -> None:
 
 
 async def _upkeep(parts: Parts) -> None:
-    """Seals hours that are over and drops those past retention, once a minute."""
+    """Seals hours that are over, archives them and drops those past retention, once a minute."""
     while True:
         try:
             await parts.store.seal(parts.clock())
+            await parts.store.archive(parts.clock())
             await parts.store.trim(parts.settings.retention_s, parts.clock())
         except StoreUnavailable as error:
             log.warning("upkeep.skipped cause=%s", error.cause)
