@@ -29,6 +29,7 @@ from monitoring.errors import StoreUnavailable
 from monitoring.ingest import host
 from monitoring.ingest.scrape import ScrapeLoop
 from monitoring.ingest.targets import Target, TargetsFile, target
+from monitoring.ingest.validation import Gate
 from monitoring.model import Matcher, Selection
 from monitoring.queries import FleetQueries
 from monitoring.simulator import SimulatedFleet
@@ -39,7 +40,7 @@ from web import __version__, envelope
 from web.live import LiveFleet
 from web.middleware import BodyLimit, SecurityHeaders, VersionedPaths
 from web.parts import Answers, Parts
-from web.routes import ask, fleet, pages, prometheus, system
+from web.routes import ask, fleet, ingest, pages, prometheus, system
 from web.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> Fa
 
     app = FastAPI(title="OpenManager", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     envelope.install(app)
-    for module in (ask, fleet, prometheus, system, pages):
+    for module in (ask, fleet, prometheus, ingest, system, pages):
         app.include_router(module.router)
     app.mount("/static", pages.Assets(directory=pages.STATIC))
     app.add_middleware(BodyLimit)
@@ -111,9 +112,11 @@ async def _open(settings: Settings, clock: Callable[[], float], stack: AsyncExit
     stack.callback(forget, engine)
     live = LiveFleet(direct, lambda: (store.catalog_version, store.newest_ms()), clock)
     demo = SimulatedFleet() if settings.demo else None
-    scrape = _scrape(settings, store, holder)
+    gate = Gate(store.append, clock, settings.retention_s)
+    scrape = _scrape(settings, gate, holder)
+    answers, zone = Answers(store), local_zone()
     parts = Parts(
-        settings, store, backend, direct, engine, live, Answers(store), scrape, tools, clock, valkey, demo, local_zone()
+        settings, store, backend, direct, engine, live, answers, scrape, tools, clock, gate, valkey, demo, zone
     )
     holder.append(parts)
     await stack.enter_async_context(endpoint.lifespan())
@@ -186,7 +189,7 @@ async def _backfill(parts: Parts) -> None:
         log.warning("backfill.stopped cause=%s", error.cause)
 
 
-def _scrape(settings: Settings, store: SampleStore, holder: list[Parts]) -> ScrapeLoop:
+def _scrape(settings: Settings, gate: Gate, holder: list[Parts]) -> ScrapeLoop:
     fixed = [target(address) for address in settings.scrape]
     file = TargetsFile(Path(settings.targets)) if settings.targets else None
 
@@ -195,11 +198,12 @@ def _scrape(settings: Settings, store: SampleStore, holder: list[Parts]) -> Scra
         return [*fixed, *(file.current() if file else ()), *simulated]
 
     return ScrapeLoop(
-        store.append,
+        gate.outlet("scrape"),
         wanted,
         local=host.collect if settings.local else None,
         interval_s=settings.scrape_interval,
         timeout_s=min(settings.scrape_timeout, settings.scrape_interval * 0.9),
+        now=gate.clock,
     )
 
 

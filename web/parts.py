@@ -21,6 +21,8 @@ from assistant.mcp_client import ToolClient
 from monitoring.backends import LocalBackend
 from monitoring.errors import BadQuery, StoreUnavailable
 from monitoring.ingest.scrape import ScrapeLoop
+from monitoring.ingest.validation import Gate
+from monitoring.ingest.written import MetadataBook
 from monitoring.queries import FleetQueries
 from monitoring.simulator import SimulatedFleet
 from monitoring.store.redis import SampleStore
@@ -82,12 +84,15 @@ class Parts:
     scrape: ScrapeLoop
     tools: ToolClient
     clock: Callable[[], float]
+    gate: Gate
     valkey: EmbeddedValkey | None = None
     fleet: SimulatedFleet | None = None
     zone: tzinfo = UTC
     started: float = field(default_factory=time.time)
     ready: bool = False
     demo: bool = False
+    said: MetadataBook = field(default_factory=MetadataBook)
+    """What senders said about metrics."""
 
     def demo_running(self) -> bool:
         """True while simulated servers are being collected."""
@@ -140,10 +145,10 @@ class Parts:
         ]
 
     def metadata(self) -> dict[str, list[dict[str, str]]]:
-        """Metric name → type, help and unit, from the scraped pages."""
+        """Metric name → type, help and unit, from the scraped pages and the senders."""
         return {
             name: [{"type": found.type, "help": found.help, "unit": found.unit}]
-            for name, found in sorted(self.scrape.metadata().items())
+            for name, found in sorted((dict(self.said) | self.scrape.metadata()).items())
         }
 
     def process(self) -> dict[str, Any]:

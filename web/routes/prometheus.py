@@ -1,4 +1,4 @@
-"""The Prometheus HTTP API over our store: queries, labels, series, remote write. Codes are Prometheus' own."""
+"""The Prometheus HTTP API over our store: queries, labels, series. Codes are Prometheus' own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from monitoring.errors import (
     QueryTooExpensive,
     StoreUnavailable,
 )
-from monitoring.ingest.remote_write import BodyTooLarge, decode
+from monitoring.ingest.wire import BodyTooLarge
 from monitoring.model import Labels, Matcher
 from monitoring.promql import plan
 from monitoring.promql.response import instant_json, range_json
@@ -143,7 +143,7 @@ async def series(request: Request) -> Response:
 @router.get("/v1/metadata")
 @prometheus_errors
 async def metadata(request: Request) -> Response:
-    """Type and help of metrics, as their exporters gave them."""
+    """Type and help of metrics, as their exporters and senders gave them."""
     return ok(parts(request).metadata())
 
 
@@ -202,17 +202,6 @@ async def buildinfo(_request: Request) -> Response:
 async def exemplars(_request: Request) -> Response:
     """We keep no exemplars."""
     return ok([])
-
-
-@router.post("/v1/write")
-@prometheus_errors
-async def write(request: Request) -> Response:
-    """Remote write 1.0: a snappy block of protobuf. 204 when the samples are on disk."""
-    kind = request.headers.get("content-type", "")
-    if "io.prometheus.write.v2" in kind:
-        return refused(415, "bad_data", "remote write 2.0 is not supported; send 1.0 (prometheus.WriteRequest)")
-    await parts(request).store.append(decode(await request.body()))
-    return Response(status_code=204)
 
 
 @router.post("/v1/admin/tsdb/delete_series")

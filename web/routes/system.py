@@ -76,6 +76,12 @@ async def metrics(request: Request) -> Response:
         "# HELP openmanager_samples_appended_total Samples that this process wrote.",
         "# TYPE openmanager_samples_appended_total counter",
         f"openmanager_samples_appended_total {p.store.samples_appended}",
+        "# HELP openmanager_samples_refused_total Samples that were not kept, by the road they came on and the reason.",
+        "# TYPE openmanager_samples_refused_total counter",
+        *(
+            f'openmanager_samples_refused_total{{road="{road}",reason="{reason}"}} {n}'
+            for (road, reason), n in sorted(p.gate.refused.items())
+        ),
         "# HELP process_resident_memory_bytes Resident memory.",
         "# TYPE process_resident_memory_bytes gauge",
         f"process_resident_memory_bytes {facts['rss_bytes']}",
