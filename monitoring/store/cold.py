@@ -30,4 +30,14 @@ def open_cold(url: str | None, data_dir: Path, shard: int = 0) -> ColdStore:
         if not url.startswith("sqlite:///") or not parts.path.strip("/"):
             raise BadSetting(f"--database-url '{url}': write sqlite:///FILE, or sqlite:////DIR/FILE for a whole path")
         return SqliteStore(Path(unquote(parts.path[1:])), shard)
+    if parts.scheme in ("postgresql", "postgres"):
+        return _postgres(url, shard)
     raise BadSetting(f"--database-url begins with '{parts.scheme}:'; it must begin with sqlite:/// or postgresql://")
+
+
+def _postgres(url: str, shard: int) -> ColdStore:
+    try:
+        from monitoring.store.cold_postgres import PostgresStore  # an extra: most installations do without
+    except ImportError:
+        raise BadSetting("--database-url needs the extra: pip install 'openmanager[postgres]'") from None
+    return PostgresStore(url, shard)

@@ -9,12 +9,16 @@ from pathlib import Path
 import pytest
 
 from monitoring.store.cold import Catalogued, ColdStore, ScenarioRun, Segment, ServerTemplate, open_cold
+from tests.conftest import emptied
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "postgresql"])
 async def cold(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ColdStore]:
     """An empty cold store."""
-    store = open_cold(None, tmp_path)
+    url = None
+    if request.param == "postgresql":
+        url = (await emptied(request.getfixturevalue("postgres"))).url
+    store = open_cold(url, tmp_path)
     await store.open()
     yield store
     await store.close()
