@@ -12,6 +12,7 @@ from monitoring import catalog as catalogue
 from monitoring.backends import LocalBackend
 from monitoring.errors import BadSetting, StoreUnavailable
 from monitoring.queries import FleetQueries
+from monitoring.store.cold import open_cold
 from monitoring.store.redis import SampleStore
 from monitoring.store.server import EmbeddedValkey
 from web import __version__
@@ -48,9 +49,17 @@ async def check(settings: Settings) -> dict[str, Any]:
             store = await _store(settings, stack)
             await store.labels()
             status = await store.status()
+            status["history"] = await _history(store)
         except StoreUnavailable as error:
             return {"store": error.cause, "message": str(error)}
         return {"store": "connected" if status.pop("connected") else "disconnected", **status}
+
+
+async def _history(store: SampleStore) -> dict[str, Any] | str:
+    try:
+        return await store.cold.status() if store.cold else "none"
+    except StoreUnavailable as error:
+        return f"{error.cause}: {error}"
 
 
 async def _store(settings: Settings, stack: AsyncExitStack) -> SampleStore:
@@ -60,7 +69,9 @@ async def _store(settings: Settings, stack: AsyncExitStack) -> SampleStore:
         await valkey.start()
         stack.push_async_callback(valkey.close)
         url = valkey.url
-    store = SampleStore(url)
+    cold = open_cold(settings.database_url, settings.data_dir)
+    stack.push_async_callback(cold.close)
+    store = SampleStore(url, cold=cold)
     stack.push_async_callback(store.close)
     return store
 

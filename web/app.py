@@ -82,9 +82,12 @@ async def open_store(settings: Settings, stack: AsyncExitStack) -> tuple[SampleS
         await valkey.start()
         stack.push_async_callback(valkey.close)
         url = valkey.url
-    cold = open_cold(None, settings.data_dir)
-    await cold.open()
+    cold = open_cold(settings.database_url, settings.data_dir)
     stack.push_async_callback(cold.close)
+    try:
+        await cold.open()
+    except StoreUnavailable as error:  # every call tries again
+        log.warning("cold.away_at_start cause=%s error=%s", error.cause, error)
     store = SampleStore(url, cold=cold, timeout_s=STORE_TIMEOUT_S)
     stack.push_async_callback(store.close)
     return store, valkey

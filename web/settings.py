@@ -22,8 +22,12 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on. Beyond loopback needs authentication.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
-    data_dir: Path = Field(Path("data"), description="Folder of the embedded store; made with mode 0700.")
+    data_dir: Path = Field(Path("data"), description="Folder of the embedded store and of the history.")
     redis_url: str | None = Field(None, description="Use this Redis or Valkey instead of the embedded one.")
+    database_url: str | None = Field(
+        None,
+        description="Keep history in this database (postgresql://…, sqlite:///FILE) instead of DATA_DIR/history.db.",
+    )
     scrape: list[str] = Field(default_factory=list, description="Targets to scrape, HOST:PORT[/path]; repeatable.")
     targets: Path | None = Field(None, description="File of scrape targets (JSON or TOML), read again when it changes.")
     scrape_interval: float = Field(15.0, ge=1, le=3600, description="Seconds between two scrapes of a target.")

@@ -14,7 +14,8 @@ from monitoring.store.cold_schema import Dialect
 
 Row = Sequence[Any]
 
-_EVERY_GROUP = (0, 2**31 - 1)
+_HIGHEST = 2**31 - 1
+"""Of groups and hours, in a column of 32 bits."""
 _SUMMARY = "seg.metric, seg.hour, seg.grp, seg.generation, seg.count, seg.min, seg.max, seg.sum"
 _GET = f"""SELECT {_SUMMARY}, seg.body FROM {{wanted}} AS w CROSS JOIN seg
     WHERE seg.shard = $1 AND seg.metric = w.metric AND seg.hour = w.hour AND seg.grp >= w.low AND seg.grp <= w.high"""
@@ -108,13 +109,14 @@ class ColdStore(ABC):
 
     async def hours(self, metric: str | None, first: int, last: int) -> list[tuple[str, int, int]]:
         """(metric, hour, highest generation) of the hours from `first` to `last`."""
-        arguments = [self.shard, first, last] + ([] if metric is None else [metric])
+        arguments: list[Any] = [self.shard, *_clamped(first, last)] + ([] if metric is None else [metric])
         sql = _HOURS.format(and_metric="" if metric is None else "AND metric = $4")
         return [tuple(row) for row in await self._fetch(sql, *arguments)]
 
     async def summaries(self, metric: str, first: int, last: int) -> list[Segment]:
         """Blocks without their bytes, by hour and group: count, minimum, maximum and total need no decoding."""
-        return [_segment([*row, b""]) for row in await self._fetch(_SUMMARIES, self.shard, metric, first, last)]
+        rows = await self._fetch(_SUMMARIES, self.shard, metric, *_clamped(first, last))
+        return [_segment([*row, b""]) for row in rows]
 
     async def drop(self, metric: str, hour: int, generation: int) -> None:
         """Remove the blocks of an hour, but those newer than `generation`."""
@@ -208,7 +210,7 @@ def _ranges(wanted: Iterable[tuple[str, int, Sequence[int] | None]]) -> Iterator
     """
     for metric, hour, groups in wanted:
         if groups is None:
-            yield metric, hour, *_EVERY_GROUP
+            yield metric, hour, 0, _HIGHEST
             continue
         ordered = sorted(set(groups))
         ends = [n for n, group in enumerate(ordered) if ordered[n + 1 : n + 2] != [group + 1]]
@@ -216,6 +218,10 @@ def _ranges(wanted: Iterable[tuple[str, int, Sequence[int] | None]]) -> Iterator
         for end in ends:
             yield metric, hour, ordered[start], ordered[end]
             start = end + 1
+
+
+def _clamped(first: int, last: int) -> tuple[int, int]:
+    return max(first, -_HIGHEST), min(last, _HIGHEST)
 
 
 def _segment(row: Row) -> Segment:
