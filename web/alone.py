@@ -1,7 +1,9 @@
-"""Programs beside `serve`: the MCP server alone, and a check of the settings."""
+"""Programs beside `serve`: the collector alone, the MCP server alone, and a check of the settings."""
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -12,17 +14,35 @@ from monitoring import catalog as catalogue
 from monitoring.backends import LocalBackend
 from monitoring.errors import BadSetting, StoreUnavailable
 from monitoring.queries import FleetQueries
-from monitoring.store.cold import open_cold
 from monitoring.store.redis import SampleStore
-from monitoring.store.server import EmbeddedValkey
 from web import __version__
+from web.collector import Collector
+from web.collector_pages import own_pages
+from web.opening import background, open_store
 from web.settings import Settings
+
+
+async def collect(settings: Settings, port: int | None = None) -> None:
+    """Collects until SIGTERM or SIGINT. With a `port`, /healthz and /metrics are on it, on loopback."""
+    async with AsyncExitStack() as stack:
+        store, valkey = await open_store(settings, stack)
+        collector = Collector(settings, store, time.time)
+        ended = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, ended.set)
+        tasks = await stack.enter_async_context(background())
+        if valkey is not None:
+            tasks.create_task(valkey.watch(), name="valkey")
+        tasks.create_task(collector.run(), name="collector")
+        if port is not None:
+            await stack.enter_async_context(own_pages(collector, store, port))
+        await ended.wait()
 
 
 async def serve_stdio(settings: Settings) -> None:
     """The MCP server on stdin and stdout, over the store that `serve` fills."""
     async with AsyncExitStack() as stack:
-        store = await _store(settings, stack)
+        store, _ = await open_store(settings, stack)
         queries = FleetQueries(LocalBackend(store), catalogue.load(), time.time)
         await run_stdio(create_server(queries, _lazy_engine(queries, store), __version__))
 
@@ -35,7 +55,7 @@ async def serve_http(settings: Settings, address: str) -> None:
     if not port.isdigit() or host not in ("127.0.0.1", "localhost", "[::1]"):
         raise BadSetting(f"'{address}' is not HOST:PORT on loopback, for example 127.0.0.1:8001")
     async with AsyncExitStack() as stack:
-        store = await _store(settings, stack)
+        store, _ = await open_store(settings, stack)
         queries = FleetQueries(LocalBackend(store), catalogue.load(), time.time)
         app = http_app(create_server(queries, _lazy_engine(queries, store), __version__))
         config = uvicorn.Config(app, host=host.strip("[]"), port=int(port), log_level=settings.log_level)
@@ -46,7 +66,7 @@ async def check(settings: Settings) -> dict[str, Any]:
     """What the settings lead to: the store's state and how many series it holds."""
     async with AsyncExitStack() as stack:
         try:
-            store = await _store(settings, stack)
+            store, _ = await open_store(settings, stack)
             await store.labels()
             status = await store.status()
             status["history"] = await _history(store)
@@ -60,20 +80,6 @@ async def _history(store: SampleStore) -> dict[str, Any] | str:
         return await store.cold.status() if store.cold else "none"
     except StoreUnavailable as error:
         return f"{error.cause}: {error}"
-
-
-async def _store(settings: Settings, stack: AsyncExitStack) -> SampleStore:
-    url = settings.redis_url
-    if url is None:
-        valkey = EmbeddedValkey(settings.data_dir)
-        await valkey.start()
-        stack.push_async_callback(valkey.close)
-        url = valkey.url
-    cold = open_cold(settings.database_url, settings.data_dir)
-    stack.push_async_callback(cold.close)
-    store = SampleStore(url, cold=cold)
-    stack.push_async_callback(store.close)
-    return store
 
 
 def _lazy_engine(queries: FleetQueries, store: SampleStore) -> Callable[[str], Awaitable[dict[str, Any]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, tzinfo
@@ -26,28 +26,22 @@ from mcp_server.server import HttpEndpoint, create_server, http_endpoint
 from monitoring import catalog as catalogue
 from monitoring.backends import LocalBackend
 from monitoring.errors import StoreUnavailable
-from monitoring.ingest import host
-from monitoring.ingest.scrape import ScrapeLoop
-from monitoring.ingest.targets import Target, TargetsFile, target
 from monitoring.ingest.validation import Gate
-from monitoring.model import Matcher, Selection
+from monitoring.ingest.written import MetadataBook
+from monitoring.model import Selection
 from monitoring.queries import FleetQueries
-from monitoring.simulator import SimulatedFleet
-from monitoring.store.cold import open_cold
 from monitoring.store.redis import SampleStore
-from monitoring.store.server import EmbeddedValkey
 from web import __version__, envelope
+from web.collection import Collection
+from web.collector import Collector
 from web.live import LiveFleet
 from web.middleware import BodyLimit, SecurityHeaders, VersionedPaths
+from web.opening import background, open_store
 from web.parts import Answers, Parts
 from web.routes import ask, fleet, ingest, pages, prometheus, system
 from web.settings import Settings
 
 log = logging.getLogger(__name__)
-UPKEEP_S = 60.0
-HOUR_MS = 3_600_000
-STORE_TIMEOUT_S = 3.0
-"""A hung store: 2 s of MCP and 3 s of direct leave time for an answer from memory within the 10 s."""
 
 
 def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> FastAPI:
@@ -73,26 +67,6 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> Fa
     return app
 
 
-async def open_store(settings: Settings, stack: AsyncExitStack) -> tuple[SampleStore, EmbeddedValkey | None]:
-    """The store, with its embedded server where no other was named; both are closed by `stack`."""
-    valkey = None
-    url = settings.redis_url
-    if url is None:
-        valkey = EmbeddedValkey(settings.data_dir)
-        await valkey.start()
-        stack.push_async_callback(valkey.close)
-        url = valkey.url
-    cold = open_cold(settings.database_url, settings.data_dir)
-    stack.push_async_callback(cold.close)
-    try:
-        await cold.open()
-    except StoreUnavailable as error:  # every call tries again
-        log.warning("cold.away_at_start cause=%s error=%s", error.cause, error)
-    store = SampleStore(url, cold=cold, timeout_s=STORE_TIMEOUT_S)
-    stack.push_async_callback(store.close)
-    return store, valkey
-
-
 def make_engine(
     tools: ToolClient | None, direct: FleetQueries, memory: FleetQueries, newest: Callable[[], float | None]
 ) -> UnifiedAIEngine:
@@ -114,16 +88,31 @@ async def _open(settings: Settings, clock: Callable[[], float], stack: AsyncExit
     shared(lambda: engine)  # of several applications in one process (tests), the first has the name
     stack.callback(forget, engine)
     live = LiveFleet(direct, lambda: (store.catalog_version, store.newest_ms()), clock)
-    demo = SimulatedFleet() if settings.demo else None
     gate = Gate(store.append, clock, settings.retention_s)
-    scrape = _scrape(settings, gate, holder)
+    collector = Collector(settings, store, clock) if settings.collect else None
+    said = MetadataBook()
+    collection = Collection(store, collector, said, clock)
     answers, zone = Answers(store), local_zone()
     parts = Parts(
-        settings, store, backend, direct, engine, live, answers, scrape, tools, clock, gate, valkey, demo, zone
+        settings,
+        store,
+        backend,
+        direct,
+        engine,
+        live,
+        answers,
+        collection,
+        tools,
+        clock,
+        gate,
+        said,
+        collector,
+        valkey,
+        zone,
     )
     holder.append(parts)
     await stack.enter_async_context(endpoint.lifespan())
-    tasks = await stack.enter_async_context(_tasks())
+    tasks = await stack.enter_async_context(background())
     if valkey is not None:
         tasks.create_task(valkey.watch(), name="valkey")
     tasks.create_task(tools.run(), name="mcp-client")
@@ -140,25 +129,13 @@ async def _begin(parts: Parts, tasks: asyncio.TaskGroup) -> None:
     except StoreUnavailable as error:
         log.warning("store.away_at_start cause=%s", error.cause)
     tasks.create_task(_warm(parts), name="warm")
-    tasks.create_task(_upkeep(parts), name="upkeep")
-    if parts.fleet is not None:
-        await parts.start_demo()
-        tasks.create_task(_backfill(parts), name="backfill")
-    tasks.create_task(parts.scrape.run(), name="scrape")
+    if parts.collector is not None:
+        tasks.create_task(parts.collector.run(), name="collector")
+        await parts.collector.lease.settled.wait()
+    tasks.create_task(parts.collection.run(), name="collection")
     tasks.create_task(parts.live.watch(), name="live")
     tasks.create_task(parts.answers.run(), name="answers")
     parts.ready = True
-
-
-@asynccontextmanager
-async def _tasks() -> AsyncIterator[asyncio.TaskGroup]:
-    """A task group whose tasks are cancelled when the application ends."""
-    async with asyncio.TaskGroup() as group:
-        try:
-            yield group
-        finally:
-            for task in group._tasks:
-                task.cancel()
 
 
 async def _warm(parts: Parts) -> None:
@@ -166,56 +143,12 @@ async def _warm(parts: Parts) -> None:
     log.info("assistant.warm backend=%s", parts.engine.understanding.backend)
 
 
-async def _upkeep(parts: Parts) -> None:
-    """Seals hours that are over, archives them and drops those past retention, once a minute."""
-    while True:
-        try:
-            await parts.store.seal(parts.clock())
-            await parts.store.archive(parts.clock())
-            await parts.store.trim(parts.settings.retention_s, parts.clock())
-        except StoreUnavailable as error:
-            log.warning("upkeep.skipped cause=%s", error.cause)
-        await asyncio.sleep(UPKEEP_S)
-
-
-async def _backfill(parts: Parts) -> None:
-    """Gives the simulated fleet the day that it would have had, where the store does not have it yet."""
-    assert parts.fleet is not None
-    now_ms = round(parts.clock() * 1000)
-    yesterday = now_ms - 25 * HOUR_MS, now_ms - 20 * HOUR_MS
-    try:
-        if await parts.store.labels((Matcher("simulated", "=", "true"),), *yesterday):
-            return
-        for batch in parts.fleet.backfill(parts.clock()):
-            await parts.store.append(batch)
-    except StoreUnavailable as error:
-        log.warning("backfill.stopped cause=%s", error.cause)
-
-
-def _scrape(settings: Settings, gate: Gate, holder: list[Parts]) -> ScrapeLoop:
-    fixed = [target(address) for address in settings.scrape]
-    file = TargetsFile(Path(settings.targets)) if settings.targets else None
-
-    def wanted() -> Iterable[Target]:
-        simulated = holder[0].fleet.targets() if holder and holder[0].fleet and holder[0].demo_running() else ()
-        return [*fixed, *(file.current() if file else ()), *simulated]
-
-    return ScrapeLoop(
-        gate.outlet("scrape"),
-        wanted,
-        local=host.collect if settings.local else None,
-        interval_s=settings.scrape_interval,
-        timeout_s=min(settings.scrape_timeout, settings.scrape_interval * 0.9),
-        now=gate.clock,
-    )
-
-
 def _asker(holder: list[Parts]) -> Callable[[str], Awaitable[dict[str, Any]]]:
     async def asked(text: str) -> dict[str, Any]:
         parts = holder[0]
         answer = await parts.engine.answer(Question(text, parts.clock(), parts.zone))
         body = asdict(answer)
-        parts.answers.keep(answer.id, body)
+        await parts.answers.keep(answer.id, body)
         return body
 
     return asked

@@ -1,4 +1,4 @@
-"""The command `openmanager`: serve, ask, mcp, check. Flags are made from the settings."""
+"""The command `openmanager`: serve, collect, ask, mcp, check. Flags are made from the settings."""
 
 from __future__ import annotations
 
@@ -40,6 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="collect, answer and show, on one address")
     serve.set_defaults(run=_serve)
     _flags(serve)
+    collect = commands.add_parser("collect", help="collect only: scrape, read this machine, keep the store in order")
+    collect.set_defaults(run=_collect)
+    _flags(collect)
     ask = commands.add_parser("ask", help="ask a running server in this terminal")
     ask.add_argument("question")
     ask.add_argument("--url", default="http://127.0.0.1:8000", help="where the server listens")
@@ -102,6 +105,13 @@ def _serve(args: argparse.Namespace) -> int:
         timeout_graceful_shutdown=3,
     )
     uvicorn.Server(config).run()
+    return 0
+
+
+def _collect(args: argparse.Namespace) -> int:
+    from web.alone import collect
+
+    asyncio.run(collect(_settings(args), args.port))
     return 0
 
 

@@ -28,6 +28,10 @@ class Settings(BaseSettings):
         None,
         description="Keep history in this database (postgresql://…, sqlite:///FILE) instead of DATA_DIR/history.db.",
     )
+    collect: bool = Field(True, description="Collect in this process; off where `openmanager collect` runs elsewhere.")
+    lease_ttl: float = Field(
+        10.0, ge=1, le=300, description="Seconds after which another collector takes over from one that fell silent."
+    )
     scrape: list[str] = Field(default_factory=list, description="Targets to scrape, HOST:PORT[/path]; repeatable.")
     targets: Path | None = Field(None, description="File of scrape targets (JSON or TOML), read again when it changes.")
     scrape_interval: float = Field(15.0, ge=1, le=3600, description="Seconds between two scrapes of a target.")

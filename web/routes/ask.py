@@ -81,7 +81,7 @@ async def ask(request: Request, body: Ask) -> Response:
     """One question, one answer with its evidence."""
     p = parts(request)
     answer = await p.engine.answer(body.question(p))
-    p.answers.keep(answer.id, asdict(answer))
+    await p.answers.keep(answer.id, asdict(answer))
     return success(asdict(answer))
 
 
@@ -133,7 +133,7 @@ async def _frames(p: Parts, question: Question) -> AsyncIterator[bytes]:
             yield frame("chart", chart)
         for piece in _pieces(answer.response):
             yield frame("delta", {"text": piece})
-        p.answers.keep(answer.id, asdict(answer))
+        await p.answers.keep(answer.id, asdict(answer))
         yield frame("done", asdict(answer))
     except Exception as error:
         took = round((time.perf_counter() - started) * 1000)

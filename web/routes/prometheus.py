@@ -144,14 +144,16 @@ async def series(request: Request) -> Response:
 @prometheus_errors
 async def metadata(request: Request) -> Response:
     """Type and help of metrics, as their exporters and senders gave them."""
-    return ok(parts(request).metadata())
+    return ok(await parts(request).collection.metadata())
 
 
 @router.get("/v1/targets")
 @prometheus_errors
 async def targets(request: Request) -> Response:
     """The scrape targets and how they are."""
-    return ok({"activeTargets": parts(request).targets(), "droppedTargets": []})
+    collection = parts(request).collection
+    await collection.refresh()
+    return ok({"activeTargets": collection.targets(), "droppedTargets": []})
 
 
 @router.get("/v1/rules")

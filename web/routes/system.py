@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from assistant.engine import answers_total
 from assistant.ways import fallbacks_total
 from web.envelope import failure, success
-from web.parts import Parts, parts
+from web.parts import parts
 
 router = APIRouter()
 TARGET_MS = 10.0
@@ -80,7 +80,7 @@ async def metrics(request: Request) -> Response:
         "# TYPE openmanager_samples_refused_total counter",
         *(
             f'openmanager_samples_refused_total{{road="{road}",reason="{reason}"}} {n}'
-            for (road, reason), n in sorted(p.gate.refused.items())
+            for (road, reason), n in sorted(p.refused().items())
         ),
         "# HELP process_resident_memory_bytes Resident memory.",
         "# TYPE process_resident_memory_bytes gauge",
@@ -95,24 +95,17 @@ async def metrics(request: Request) -> Response:
 @router.get("/api/data-generator")
 async def generator(request: Request) -> Response:
     """Whether the simulated fleet runs, and what it simulates."""
-    return success(_generator(parts(request)))
+    collection = parts(request).collection
+    await collection.refresh()
+    return success(collection.generator())
 
 
 @router.post("/api/data-generator")
 async def switch(request: Request, body: Switch) -> Response:
-    """Starts or stops the collection of the simulated fleet."""
-    p = parts(request)
-    if body.action == "start":
-        await p.start_demo()
-    elif body.action == "stop":
-        await p.stop_demo()
-    return success(_generator(p))
-
-
-def _generator(p: Parts) -> dict[str, Any]:
-    return {
-        "running": p.demo_running(),
-        "simulated": True,
-        "servers": [] if p.fleet is None else p.fleet.names(),
-        "interval_s": p.settings.scrape_interval,
-    }
+    """Starts or stops the collection of the simulated fleet, whichever process collects."""
+    collection = parts(request).collection
+    if body.action == "status":
+        await collection.refresh()
+    else:
+        await collection.switch(body.action == "start")
+    return success(collection.generator())

@@ -1,0 +1,208 @@
+"""What the one collecting process does: scrape, read this machine, run the simulated fleet, keep the store in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from monitoring.errors import StoreUnavailable
+from monitoring.ingest import host
+from monitoring.ingest.exposition import Metadata
+from monitoring.ingest.scrape import ScrapeLoop
+from monitoring.ingest.targets import Target, TargetHealth, TargetsFile, target
+from monitoring.ingest.validation import Gate
+from monitoring.model import Batch, Matcher
+from monitoring.simulator import SimulatedFleet
+from monitoring.store.families import Families
+from monitoring.store.lease import Lease
+from monitoring.store.redis import SampleStore
+from monitoring.windows import rfc3339
+from web.settings import Settings
+
+log = logging.getLogger(__name__)
+UPKEEP_S = 60.0
+PUBLISH_S = 2.0
+KEPT_S = 86_400.0
+"""What a collector published is shown for so long after it fell silent, with its age."""
+LOOK_S = 1.0
+HOUR_MS = 3_600_000
+
+KIND = "collector"
+"""The kind of JSON value in the store through which the collector and the web processes speak."""
+
+
+class Collector:
+    """Collects for as long as the lease is ours; of several collectors on one store, the others wait.
+
+    Every sample carries the lease's number, so that a collector that slept through its lease writes nothing.
+    """
+
+    def __init__(self, settings: Settings, store: SampleStore, clock: Callable[[], float]) -> None:
+        """Reads the targets file at once. Raises BadSetting."""
+        self.fleet = SimulatedFleet() if settings.demo else None
+        self.scrape: ScrapeLoop | None = None
+        """The loop while we lead."""
+        self.lease = Lease(store.connection, settings.lease_ttl)
+        self.gate = Gate(self.append, clock, settings.retention_s)
+        self._families = Families(store.connection)
+        self._settings, self._store, self._clock = settings, store, clock
+        self._fixed = [target(address) for address in settings.scrape]
+        self._file = TargetsFile(Path(settings.targets)) if settings.targets else None
+
+    @property
+    def leading(self) -> bool:
+        """True while this process collects."""
+        return self.scrape is not None
+
+    async def run(self) -> None:
+        """Waits for the lease, collects while it is ours. Runs until cancelled."""
+        try:
+            await self.lease.lead(self._term)
+        finally:
+            if self.fleet is not None:
+                await self.fleet.stop()
+
+    async def append(self, batch: Batch) -> int:
+        """Keeps a batch under the lease's number. Raises StoreUnavailable("fenced") when another took over."""
+        fence = self.lease.fence
+        if fence is None:
+            raise StoreUnavailable("fenced", "another collector took over; this one writes nothing more")
+        try:
+            return await self._store.append(batch, fence)
+        except StoreUnavailable as error:
+            if error.cause == "fenced":
+                self.lease.lose()
+            raise
+
+    async def obey(self) -> None:
+        """Starts or stops the simulated fleet as `POST /api/data-generator` last said; without a word it runs."""
+        if self.fleet is None:
+            return
+        said = await self._store.get_json(KIND, "demo")
+        wanted = said is None or said["on"] is not False
+        if wanted and not self.fleet.running:
+            await self.fleet.start()
+        elif not wanted and self.fleet.running:
+            await self.fleet.stop()
+
+    def state(self) -> dict[str, Any]:
+        """What every process may know: where samples come from, the targets, the simulated fleet."""
+        demo = self.fleet
+        return {
+            "at": self._clock(),
+            "local": self._settings.local,
+            "interval_s": self._settings.scrape_interval,
+            "demo": None if demo is None else {"running": demo.running, "servers": demo.names()},
+            "targets": [] if self.scrape is None else [target_json(health) for health in self.scrape.targets()],
+        }
+
+    def metadata(self) -> dict[str, Metadata]:
+        """What the scraped pages say about each metric family."""
+        return {} if self.scrape is None else self.scrape.metadata()
+
+    async def _term(self, fence: int) -> None:
+        log.info("collector.leads fence=%d", fence)
+        await self._try_to_obey()
+        scrape = self.scrape = self._loop()
+        self.lease.settled.set()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(scrape.run(), name="scrape")
+                tasks.create_task(self._upkeep(), name="upkeep")
+                tasks.create_task(self._publish(), name="publish")
+                if self.fleet is not None:
+                    tasks.create_task(self._follow(), name="demo")
+                    tasks.create_task(self._backfill(self.fleet), name="backfill")
+        finally:
+            self.scrape = None
+            if self.lease.ending:
+                await self._forget_switch()
+
+    async def _forget_switch(self) -> None:
+        """A fleet that was stopped by hand runs again after a restart; not after a crash or a takeover."""
+        try:
+            async with asyncio.timeout(1.0):
+                await self._store.put_json(KIND, "demo", {"on": None})
+        except (StoreUnavailable, TimeoutError) as error:
+            log.info("demo.switch_kept error=%s", error)
+
+    def _loop(self) -> ScrapeLoop:
+        settings = self._settings
+        return ScrapeLoop(
+            self.gate.outlet("scrape"),
+            self._wanted,
+            local=host.collect if settings.local else None,
+            interval_s=settings.scrape_interval,
+            timeout_s=min(settings.scrape_timeout, settings.scrape_interval * 0.9),
+            now=self._clock,
+        )
+
+    def _wanted(self) -> Iterable[Target]:
+        simulated = () if self.fleet is None else self.fleet.targets()
+        return [*self._fixed, *(self._file.current() if self._file else ()), *simulated]
+
+    async def _upkeep(self) -> None:
+        """Seals hours that are over, archives them and drops those past retention, once a minute."""
+        while True:
+            try:
+                await self._store.seal(self._clock())
+                await self._store.archive(self._clock())
+                await self._store.trim(self._settings.retention_s, self._clock())
+            except StoreUnavailable as error:
+                log.warning("upkeep.skipped cause=%s", error.cause)
+            await asyncio.sleep(UPKEEP_S)
+
+    async def _publish(self) -> None:
+        """Tells all processes about targets and metrics, every few seconds."""
+        while True:
+            try:
+                await self._store.put_json(KIND, "state", self.state(), KEPT_S)
+                await self._families.tell(self.metadata(), self._clock())
+            except StoreUnavailable as error:
+                log.warning("collector.not_published cause=%s", error.cause)
+            await asyncio.sleep(PUBLISH_S)
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            await self._try_to_obey()
+
+    async def _try_to_obey(self) -> None:
+        try:
+            await self.obey()
+        except StoreUnavailable as error:
+            log.warning("demo.not_asked cause=%s", error.cause)
+            if self.fleet is not None and self.scrape is None:  # nobody can say no: begin as the settings say
+                await self.fleet.start()
+
+    async def _backfill(self, fleet: SimulatedFleet) -> None:
+        """Gives the simulated fleet the day that it would have had, where the store does not have it yet."""
+        now_ms = round(self._clock() * 1000)
+        yesterday = now_ms - 25 * HOUR_MS, now_ms - 20 * HOUR_MS
+        try:
+            if await self._store.labels((Matcher("simulated", "=", "true"),), *yesterday):
+                return
+            for batch in fleet.backfill(self._clock()):
+                await self.append(batch)
+        except StoreUnavailable as error:
+            log.warning("backfill.stopped cause=%s", error.cause)
+
+
+def target_json(health: TargetHealth) -> dict[str, Any]:
+    """One scrape target in Prometheus' shape."""
+    return {
+        "discoveredLabels": {},
+        "labels": dict(health.target.labels),
+        "scrapePool": health.target.labels.get("job", ""),
+        "scrapeUrl": health.target.url,
+        "globalUrl": health.target.url,
+        "lastError": health.last_error,
+        "lastScrape": rfc3339(health.last_scrape or 0),
+        "lastScrapeDuration": health.last_duration_s,
+        "health": health.health,
+        "scrapeInterval": f"{health.interval_s:g}s",
+        "scrapeTimeout": f"{health.timeout_s:g}s",
+    }
