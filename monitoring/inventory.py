@@ -14,7 +14,7 @@ from monitoring.model import Labels
 IDENTITY = ("server_id", "server", "host", "host_name", "hostname", "nodename", "instance")
 """The labels that name a server, the first present wins (CONTRACT, "What a server is")."""
 
-PARTS = ("mountpoint", "volume", "path")
+PARTS = ("mountpoint", "volume", "path", "system_filesystem_mountpoint")
 
 TYPE = ("role", "type", "server_type")
 
@@ -189,6 +189,8 @@ def _host(name: str, value: str) -> str:
 def _learn(server: Server, labels: Labels) -> None:
     if instance := labels.get("instance"):
         server.addresses.update((instance.lower(), _host("instance", instance).lower()))
+    if addresses := labels.get("host_ip"):  # of target_info, a list in JSON
+        server.addresses.update(re.findall(r"[0-9a-f.:]+", addresses.lower()))
     if labels.get("simulated") == "true":
         server.simulated = True
     if server.type_label is None:

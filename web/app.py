@@ -38,7 +38,7 @@ from web.live import LiveFleet
 from web.middleware import BodyLimit, SecurityHeaders, VersionedPaths
 from web.opening import background, open_store
 from web.parts import Answers, Parts
-from web.routes import ask, fleet, ingest, pages, prometheus, system
+from web.routes import ask, fleet, ingest, otlp, pages, prometheus, system
 from web.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> Fa
 
     app = FastAPI(title="OpenManager", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     envelope.install(app)
-    for module in (ask, fleet, prometheus, ingest, system, pages):
+    for module in (ask, fleet, prometheus, ingest, otlp, system, pages):
         app.include_router(module.router)
     app.mount("/static", pages.Assets(directory=pages.STATIC))
     app.add_middleware(BodyLimit)

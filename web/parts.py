@@ -20,6 +20,7 @@ from assistant.engine import UnifiedAIEngine
 from assistant.mcp_client import ToolClient
 from monitoring.backends import LocalBackend
 from monitoring.errors import StoreUnavailable
+from monitoring.ingest.deltas import Totals
 from monitoring.ingest.validation import Gate, Road
 from monitoring.ingest.written import MetadataBook
 from monitoring.queries import FleetQueries
@@ -103,6 +104,7 @@ class Parts:
     zone: tzinfo = UTC
     started: float = field(default_factory=time.time)
     ready: bool = False
+    totals: Totals = field(default_factory=Totals)
 
     def mcp_state(self) -> str:
         """How the engine's own MCP route is."""

@@ -57,6 +57,8 @@ class Checked:
     kept: Batch
     refused: Mapping[Reason, int] = field(default_factory=dict)
     first: Refusal | None = None
+    bad: NDArray[np.bool_] | None = None
+    """Which samples of the batch were refused; None where none was."""
 
 
 def check(batch: Batch, now: float, retention_s: float) -> Checked:
@@ -64,9 +66,11 @@ def check(batch: Batch, now: float, retention_s: float) -> Checked:
 
     A value is never held against a stale marker.
     """
-    late = batch.times_ms > round((now + AHEAD_S) * 1000)
-    old = batch.times_ms < round((now - retention_s) * 1000)
-    tests: list[tuple[Reason, NDArray[np.bool_]]] = [("clock_skew", late), ("too_old", old)]
+    earliest, latest = believed_ms(now, retention_s)
+    tests: list[tuple[Reason, NDArray[np.bool_]]] = [
+        ("clock_skew", batch.times_ms > latest),
+        ("too_old", batch.times_ms < earliest),
+    ]
     get = _RULES.get
     rules = np.array([get(labels.get("__name__", ""), _FREE) for labels in batch.series], dtype=np.int8)
     if rules.any():
@@ -86,7 +90,12 @@ def check(batch: Batch, now: float, retention_s: float) -> Checked:
     first = Refusal(reasons[k], batch.series[batch.index[k]], int(batch.times_ms[k]), float(batch.values[k]))
     good = ~bad
     kept = Batch(batch.series, batch.index[good], batch.times_ms[good], batch.values[good])
-    return Checked(_without_empty_series(kept), refused, first)
+    return Checked(_without_empty_series(kept), refused, first, bad)
+
+
+def believed_ms(now: float, retention_s: float) -> tuple[int, int]:
+    """The earliest and the latest time that a sample may have at `now`."""
+    return round((now - retention_s) * 1000), round((now + AHEAD_S) * 1000)
 
 
 def _value_tests(rules: NDArray[np.int8], values: NDArray[np.float64]) -> list[tuple[Reason, NDArray[np.bool_]]]:
@@ -114,6 +123,10 @@ class Gate:
         self.clock = clock
         self._append = append
         self._retention_s = retention_s
+
+    def believed_ms(self) -> tuple[int, int]:
+        """The earliest and the latest time that a sample may have now."""
+        return believed_ms(self.clock(), self._retention_s)
 
     async def write(self, batch: Batch, road: Road) -> Checked:
         """Appends what can be believed of `batch`. Raises StoreUnavailable; nothing is counted then."""
