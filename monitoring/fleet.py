@@ -62,7 +62,7 @@ class ServerState:
     """Concept → part (mount) → value."""
     worst_part: dict[str, str] = field(default_factory=dict)
     last_seen: float | None = None
-    """Unix seconds of the last sample that said the server was up; None where it is not known to have been."""
+    """Unix seconds of the newest sample that said the server was up; None where it is not known to have been."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +84,15 @@ class FleetState:
 async def fleet_state(backend: Backend, catalog: Catalog, inventory: Inventory, at: float) -> FleetState:
     """The state of all servers at `at` (Unix seconds)."""
     queries = {name: query for name in CONCEPTS if (query := expression(catalog.concepts[name], inventory))}
-    vectors = dict(zip(queries, await backend.instants(list(queries.values()), at), strict=True))
+    asked = [*queries.values(), *_newest(catalog, inventory)]
+    answered = await backend.instants(asked, at)
+    vectors = dict(zip(queries, answered, strict=False))
     servers = {s.id: ServerState(s.id, s.type, s.type_guessed, s.simulated) for s in inventory.servers.values()}
     for name, vector in vectors.items():
         _fill(name, vector, servers, inventory, catalog)
     for state in servers.values():
         _judge(state, catalog, at)
+    _date(servers, answered[len(queries) :], inventory)
     evidence = {name: proof(vector) for name, vector in vectors.items()}
     if offline := [state for state in servers.values() if state.status == "offline"]:
         evidence["last_seen"] = await _last_seen(backend, catalog, inventory, offline, at)
@@ -117,6 +120,30 @@ def _fill(
             state.values[name] = value
             if part:
                 state.worst_part[name] = part
+
+
+def _newest(catalog: Catalog, inventory: Inventory) -> list[str]:
+    """The query for the time of each server's newest sample, of the first of `CONCEPTS` that it reports."""
+    wanted: dict[tuple[str, str], None] = {}
+    left = set(inventory.servers)
+    for name in CONCEPTS:
+        for source in catalog.concepts[name].sources:
+            if left & (covered := inventory.reporting(source).keys()):
+                wanted[source.needs, source.by] = None
+            left -= covered
+    return [f"max by ({by}) (timestamp({metric}))" for metric, by in wanted]
+
+
+def _date(servers: Mapping[str, ServerState], newest: Iterable[Vector], inventory: Inventory) -> None:
+    """Puts the samples' own times in the place of the time of the reading, of servers that are not gone."""
+    seen: dict[str, float] = {}
+    for vector in newest:
+        for labels, time in zip(vector.labels, vector.values, strict=True):
+            if server := inventory.server_of(labels):
+                seen[server] = max(time, seen.get(server, time))
+    for state in servers.values():
+        if state.last_seen is not None:
+            state.last_seen = seen.get(state.id, state.last_seen)
 
 
 def _judge(state: ServerState, catalog: Catalog, at: float) -> None:

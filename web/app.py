@@ -30,12 +30,13 @@ from monitoring.ingest.validation import Gate
 from monitoring.ingest.written import MetadataBook
 from monitoring.model import Selection
 from monitoring.queries import FleetQueries
+from monitoring.store.board import BoardStore
 from monitoring.store.redis import SampleStore
 from web import __version__, envelope
 from web.collection import Collection
 from web.collector import Collector
 from web.live import LiveFleet
-from web.middleware import BodyLimit, SecurityHeaders, VersionedPaths
+from web.middleware import BodyLimit, SecurityHeaders, Shortcut, VersionedPaths
 from web.opening import background, open_store
 from web.parts import Answers, Parts
 from web.routes import ask, fleet, ingest, otlp, pages, prometheus, system
@@ -47,11 +48,14 @@ log = logging.getLogger(__name__)
 def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> FastAPI:
     """The whole product as one ASGI application. Nothing is opened before its lifespan begins."""
 
+    opened: list[Parts] = []
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             parts, endpoint = await _open(settings, clock, stack)
             app.state.parts = parts
+            opened.append(parts)
             app.router.routes.insert(0, Route("/mcp", endpoint.app, include_in_schema=False))
             yield
 
@@ -64,6 +68,7 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> Fa
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)
     app.add_middleware(VersionedPaths)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(Shortcut, paths=fleet.shortcuts(lambda: opened[-1].live, clock))
     return app
 
 
@@ -87,9 +92,10 @@ async def _open(settings: Settings, clock: Callable[[], float], stack: AsyncExit
     engine = make_engine(tools, direct, memory, _newest(store))
     shared(lambda: engine)  # of several applications in one process (tests), the first has the name
     stack.callback(forget, engine)
-    live = LiveFleet(direct, lambda: (store.catalog_version, store.newest_ms()), clock)
     gate = Gate(store.append, clock, settings.retention_s)
     collector = Collector(settings, store, clock) if settings.collect else None
+    boards = BoardStore(store.connection)
+    live = LiveFleet(direct, _stamp(store), clock, boards, lambda: collector is not None and collector.leading)
     said = MetadataBook()
     collection = Collection(store, collector, said, clock)
     answers, zone = Answers(store), local_zone()
@@ -134,6 +140,7 @@ async def _begin(parts: Parts, tasks: asyncio.TaskGroup) -> None:
         await parts.collector.lease.settled.wait()
     tasks.create_task(parts.collection.run(), name="collection")
     tasks.create_task(parts.live.watch(), name="live")
+    tasks.create_task(parts.live.follow(), name="board")
     tasks.create_task(parts.answers.run(), name="answers")
     parts.ready = True
 
@@ -159,6 +166,11 @@ def _recall(holder: list[Parts]) -> Callable[[str], Awaitable[dict[str, Any] | N
         return await holder[0].answers.get(answer_id)
 
     return recalled
+
+
+def _stamp(store: SampleStore) -> Callable[[], object]:
+    """Changes when this process learns of samples or series, and when the store goes away or comes back."""
+    return lambda: (store.catalog_version, store.newest_ms(), store.connection.connected_since is None)
 
 
 def _newest(store: SampleStore) -> Callable[[], float | None]:

@@ -1,13 +1,18 @@
-"""The fleet as the page reads it: made once for all readers, pushed as changes, kept when the store is away."""
+"""The fleet as all readers see it: read once for everybody, sent as changes, kept when the store is away.
+
+The process that collects reads and publishes; the others follow. Where nobody has published for `ALONE_S` the first
+that notices reads and publishes in its place, so that the page lives.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import contextmanager
-from typing import Any
+from collections import deque
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,107 +21,243 @@ from monitoring.errors import BackendUnavailable, StoreUnavailable
 from monitoring.expressions import expression
 from monitoring.fleet import FleetState, ServerState
 from monitoring.queries import FleetQueries
+from monitoring.store.board import BoardStore, Message
 from monitoring.windows import rfc3339
+from web.board import Board, content
+from web.cache import Outcome, requests_total
+from web.delta import Data, difference
 from web.envelope import encode
+from web.stream import Stream, frame
 
 log = logging.getLogger(__name__)
 
 FRESH_S = 5.0
+"""No request is answered from an older reading, unless a newer one is being made or the store is away."""
+IDLE_S = 4.0
+"""A reading is renewed after this long even when no samples came: ages and silences change by themselves."""
+PACE_S = 0.25
+"""How often it is looked whether samples came."""
+LEAST_S = 1.0
+"""Readings that no request waits for are at least this far apart, and take at most 1/`SHARE` of the time."""
+SHARE = 20
+SMALL = 50
+"""Of so many servers an outdated reading is renewed for the request that finds it; of more in the background."""
+WAIT_S = 0.1
+"""The most that such a request waits because there has just been a reading."""
+ALONE_S, LINK_S = 15.0, 5.0
+"""A follower reads for itself after hearing nothing for this long; the second where the channel is lost too."""
+ALIVE_S = 15.0
+"""A stream without changes shows after this long that it lives."""
+IN_THREAD = 200
+"""Servers above which encoding leaves the event loop (about 2 ms)."""
 SPARK_S, SPARK_STEP_S = 3600, 120
 STALE_S = 120.0
 """A reading whose newest sample is older than this is said to be stale."""
-QUEUE = 16
-"""Deltas that wait for a slow reader; then it is told to fetch anew."""
+
+
+class Made(NamedTuple):
+    """A board that is still to be published."""
+
+    board: Board
+    prev: int
+    delta: bytes
+    tick: bytes
 
 
 class LiveFleet:
-    """`current()` for requests, `deltas()` for streams. Raises StoreUnavailable only where nothing was ever read."""
+    """`current()` for requests, `stream` for those who listen. Raises StoreUnavailable only where nothing was read."""
 
-    def __init__(self, queries: FleetQueries, stamp: Callable[[], object], clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        queries: FleetQueries,
+        stamp: Callable[[], object],
+        clock: Callable[[], float],
+        boards: BoardStore | None = None,
+        leads: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.stream = Stream()
+        self.board: Board | None = None
         self._queries = queries
         self._stamp = stamp
         """Changes when samples came in: a reading from before is not fresh."""
         self._clock = clock
-        self._last: dict[str, Any] | None = None
-        self._last_stamp: object = None
+        self._boards = boards
+        self._leads = leads
+        self._board_stamp: object = None
+        self._at = time.monotonic()
+        """When the board was made or came (monotonic seconds)."""
+        self._took = 0.0
+        self._small = True
+        self._own = True
+        """False where the board came from another process."""
+        self._failure: StoreUnavailable | BackendUnavailable | None = None
+        self._at_failure = 0.0
+        self._stale: tuple[int, int, Board] | None = None
         self._sparks: dict[str, list[float | None]] = {}
         self._sparks_at = 0.0
+        self._floor = 0
         self._making = asyncio.Lock()
-        self._readers: set[asyncio.Queue[bytes]] = set()
-        self.seq = 0
+        self._unpublished: deque[Made] = deque(maxlen=8)
+        self._told_at = 0.0
 
-    async def current(self) -> dict[str, Any]:
-        """The dashboard's data. `cached` says whether this request caused no read."""
+    # -- for requests
+
+    async def current(self) -> tuple[Board, bool]:
+        """The newest board, and whether this request caused its reading."""
+        if (board := self._ready("hit")) is not None:
+            return board, False
+        arrived = time.monotonic()
         async with self._making:
-            if self._last and self._is_fresh():
-                return {**self._last, "cached": True, "age_s": self._age()}
+            if (board := self._ready("joined", arrived)) is not None:
+                return board, False
+            if self._failure is not None and self._at_failure >= arrived:
+                raise self._failure
+            requests_total["dashboard", "miss"] += 1
+            if (wait_s := self._at + min(self._took * SHARE, WAIT_S) - time.monotonic()) > 0:
+                await asyncio.sleep(wait_s)
             try:
-                return await self._read()
+                return await self._read(), True
             except (StoreUnavailable, BackendUnavailable):
-                if self._last is None:
+                if self.board is None:
                     raise
-                return {**self._last, "cached": True, "stale": True, "age_s": self._age()}
+                return self._as_stale(self.board), False
 
-    async def watch(self, interval_s: float = 5.0) -> None:
-        """Reads again and again and sends what changed to all streams. Runs until cancelled."""
+    async def data(self) -> Data:
+        """The reading as data, for routes that show parts of it."""
+        board, _ = await self.current()
+        return board.data()
+
+    def _ready(self, result: Outcome, since: float | None = None) -> Board | None:
+        """The board that may be served without a reading."""
+        board = self.board
+        if board is None:
+            return None
+        if self._failure is not None:
+            if since is None or self._at_failure >= since:
+                requests_total["dashboard", "stale"] += 1
+                return self._as_stale(board)
+            return None
+        passed, at = self._clock() - board.time, time.monotonic() - self._at
+        if self._follows():
+            fresh = at < ALONE_S and (at < LINK_S or (self._boards is not None and self._boards.linked))
+        elif not 0 <= passed < FRESH_S:
+            fresh = self._making.locked() and since is None and not self._small and 0 <= passed < 2 * FRESH_S
+            result = "stale"
+        elif self._board_stamp == self._stamp():
+            fresh = True
+        else:
+            fresh = not self._small
+            result = "stale"
+        if not fresh:
+            return None
+        requests_total["dashboard", result] += 1
+        return board
+
+    def _as_stale(self, board: Board) -> Board:
+        """The last good copy, with ages of this second."""
+        now = self._clock()
+        if self._stale is None or self._stale[:2] != (board.seq, int(now)):
+            self._stale = board.seq, int(now), board.as_stale(now)
+        return self._stale[2]
+
+    # -- in the background
+
+    async def watch(self) -> None:
+        """Reads when samples came, and publishes. Runs until cancelled."""
         while True:
-            before = self._last
-            try:
-                after = await self.current()
-                self._publish(before, after)
-            except (StoreUnavailable, BackendUnavailable) as error:
-                log.warning("live.read_failed cause=%s", error.cause)
-            await asyncio.sleep(interval_s)
-
-    async def deltas(self, heartbeat_s: float = 15.0) -> AsyncIterator[bytes]:
-        """Frames of the stream `/api/servers/realtime`."""
-        with self._reader() as queue:
-            yield frame("hello", {"seq": self.seq, "timestamp": rfc3339(self._clock())}, self.seq)
-            while True:
+            if self._is_due():
                 try:
-                    yield await asyncio.wait_for(queue.get(), heartbeat_s)
-                except TimeoutError:
-                    yield b": alive\n\n"
+                    async with self._making:
+                        if self._is_due():
+                            await self._read()
+                except (StoreUnavailable, BackendUnavailable) as error:
+                    log.warning("live.read_failed cause=%s", error.cause)
+            await self._publish()
+            if time.monotonic() - self._told_at > ALIVE_S:
+                self._told_at = time.monotonic()
+                self.stream.wake()
+            await asyncio.sleep(PACE_S)
 
-    @contextmanager
-    def _reader(self) -> Any:
-        queue: asyncio.Queue[bytes] = asyncio.Queue(QUEUE)
-        self._readers.add(queue)
+    def _is_due(self) -> bool:
+        since = time.monotonic() - max(self._at, self._at_failure)
+        if self._failure is not None or self.board is None:
+            return since >= LEAST_S
+        if not self._leads():
+            return (not self._own and since >= ALONE_S) or (self._own and since >= IDLE_S)
+        pause_s = min(max(LEAST_S, self._took * SHARE), IDLE_S)
+        return since >= IDLE_S or (since >= pause_s and self._board_stamp != self._stamp())
+
+    async def follow(self) -> None:
+        """Takes over what other processes publish. Runs until cancelled."""
+        if self._boards is None:
+            return
+        async with aclosing(self._boards.follow()) as messages:
+            async for message in messages:
+                if self.board is not None and (self._leads() or (message and message.version <= self.board.seq)):
+                    continue
+                try:
+                    found = await self._boards.load()
+                except StoreUnavailable as error:
+                    log.warning("live.not_followed cause=%s", error.cause)
+                    continue
+                if found is not None:
+                    self._adopt(Board.published(found), message)
+
+    def _adopt(self, board: Board, message: Message | None) -> None:
+        own, self._own = self._own and self.board is not None, False
+        self.board, self._failure, self._at = board, None, time.monotonic()
+        self._board_stamp = None
+        if message is not None and not own and message.prev == self.stream.seq:
+            self._tell(message.version, message.delta)
+        elif own or message is None or message.version > self.stream.seq:
+            self.stream.restart(board.seq)
+
+    def _follows(self) -> bool:
+        """False for the process that collects, and for one that reads because nobody else published."""
+        return not self._own and not self._leads()
+
+    async def _publish(self) -> None:
+        while self._boards is not None and self._unpublished:
+            made = self._unpublished.popleft()
+            facts, bodies = made.board.facts(), made.board.bodies
+            try:
+                stands = await self._boards.publish(made.board.seq, made.prev, facts, bodies, made.tick, made.delta)
+            except StoreUnavailable as error:
+                log.warning("live.not_published cause=%s", error.cause)
+                return
+            if stands != made.board.seq:  # somebody else has published: go on after them
+                self._floor, self._board_stamp = stands, None
+                self._unpublished.clear()
+
+    def _tell(self, seq: int, delta: bytes) -> None:
+        self._told_at = time.monotonic()
+        self.stream.push(seq, frame("delta", delta, seq))
+
+    # -- reading
+
+    async def _read(self) -> Board:
+        stamp, now, began = self._stamp(), int(self._clock() * 1000) / 1000, time.monotonic()
         try:
-            yield queue
-        finally:
-            self._readers.discard(queue)
-
-    def _is_fresh(self) -> bool:
-        assert self._last is not None
-        return self._last_stamp == self._stamp() and self._clock() - self._last["_at"] < FRESH_S
-
-    def _age(self) -> float | None:
-        assert self._last is not None
-        newest = self._last["_newest"]
-        return None if newest is None else round(self._clock() - newest, 1)
-
-    async def _read(self) -> dict[str, Any]:
-        stamp, now = self._stamp(), self._clock()
-        state = await self._queries.state(now)
-        if now - self._sparks_at > 60:
-            self._sparks, self._sparks_at = await self._spark(now), now
-        newest = None if state.age_s is None else now - state.age_s
-        self._last = {
-            "servers": [server_json(s, state, self._sparks.get(s.id)) for s in state.servers],
-            "total": len(state.servers),
-            "counts": state.counts(),
-            "timestamp": rfc3339(now),
-            "cached": False,
-            "stale": state.age_s is not None and state.age_s > STALE_S,
-            "age_s": state.age_s,
-            "_at": now,
-            "_newest": newest,
-        }
-        if not state.servers:
-            self._last["message"] = "no servers yet: start with --scrape HOST:PORT, --local or --demo"
-        self._last_stamp = stamp
-        return self._last
+            state = await self._queries.state(now)
+            if abs(now - self._sparks_at) > 60:
+                self._sparks, self._sparks_at = await self._spark(now), now
+        except (StoreUnavailable, BackendUnavailable) as error:
+            self._failure, self._at_failure = error, time.monotonic()
+            raise
+        seq = max(self.stream.seq, self._floor, self.board.seq if self.board else 0) + 1
+        if len(state.servers) > IN_THREAD:
+            made = await asyncio.to_thread(make, state, self._sparks, self.board, seq)
+        else:
+            made = make(state, self._sparks, self.board, seq)
+        self.board, self._board_stamp, self._failure, self._own = made.board, stamp, None, True
+        self._at, self._small = time.monotonic(), len(state.servers) <= SMALL
+        self._took = self._at - began
+        if self.stream.seq == 0 or self.stream.seq != made.prev:
+            self.stream.restart(seq)
+        else:
+            self._tell(seq, made.delta)
+        self._unpublished.append(made)
+        return made.board
 
     async def _spark(self, now: float) -> dict[str, list[float | None]]:
         inventory = await self._queries.inventory()
@@ -131,30 +272,16 @@ class LiveFleet:
             if (server := inventory.server_of(labels))
         }
 
-    def _publish(self, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
-        old = {s["id"]: s for s in before["servers"]} if before else {}
-        changed = [s for s in after["servers"] if _shown(old.get(s["id"], {})) != _shown(s)]
-        gone = sorted(old.keys() - {s["id"] for s in after["servers"]})
-        if not changed and not gone:
-            return
-        self.seq += 1
-        body = {"seq": self.seq, "ts": after["timestamp"], "servers": changed, "gone": gone, "counts": after["counts"]}
-        sent = frame("delta", body, self.seq)
-        for queue in self._readers:
-            if queue.full():
-                queue.get_nowait()
-            queue.put_nowait(sent)
 
-
-def _shown(server: dict[str, Any]) -> dict[str, Any]:
-    """A server without its age, which changes at every read."""
-    return {name: value for name, value in server.items() if name not in ("age_s", "last_seen", "uptime_s")}
-
-
-def frame(event: str, data: Any, number: int | None = None) -> bytes:
-    """One server-sent event."""
-    head = f"id: {number}\n" if number is not None else ""
-    return f"{head}event: {event}\ndata: ".encode() + encode(data) + b"\n\n"
+def make(state: FleetState, sparks: dict[str, list[float | None]], before: Board | None, seq: int) -> Made:
+    """The board of a state, encoded in every coding, and the delta that leads to it."""
+    servers = [server_json(server, state, sparks.get(server.id)) for server in state.servers]
+    data = content(state, servers, seq, STALE_S)
+    newest = None if state.age_s is None else state.time - state.age_s
+    board = Board.of(data, state.time, newest)
+    board.encode_all()
+    delta = encode(difference(before.data() if before else None, data))
+    return Made(board, before.seq if before else 0, delta, board.tick())
 
 
 def server_json(s: ServerState, state: FleetState, spark: list[float | None] | None = None) -> dict[str, Any]:
@@ -189,11 +316,10 @@ def server_json(s: ServerState, state: FleetState, spark: list[float | None] | N
         "latency": value("latency"),
         "uptime_s": value("uptime"),
         "last_seen": None if s.last_seen is None else rfc3339(s.last_seen),
-        "age_s": None if s.last_seen is None else round(state.time - s.last_seen + (state.age_s or 0.0), 1),
+        "age_s": None if s.last_seen is None else round((_ms(state.time) - _ms(s.last_seen)) / 1000, 1),
         "spark": spark or [],
     }
 
 
-def now() -> float:
-    """The clock of the process."""
-    return time.time()
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

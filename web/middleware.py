@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -30,6 +30,21 @@ PROMETHEUS = frozenset(
     )
 )
 """First words of paths below /api/v1/ that are Prometheus' own."""
+
+
+class Shortcut:
+    """Answers GET and HEAD of some paths by bare applications that need nothing of the framework, headers included."""
+
+    def __init__(self, app: ASGIApp, paths: Mapping[str, ASGIApp]) -> None:
+        self._app = app
+        self._paths = {**paths, **{path.replace("/api/", "/api/v1/", 1): found for path, found in paths.items()}}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        app = self._app
+        if scope["type"] == "http" and scope["method"] in ("GET", "HEAD"):
+            app = self._paths.get(scope["path"], app)
+        await app(scope, receive, send)
 
 
 class SecurityHeaders:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import struct
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,6 +118,39 @@ def make_body() -> Callable[[Iterable[Sent]], bytes]:
 def make_product() -> Callable[..., contextlib.AbstractAsyncContextManager[Product]]:
     """`running`, for tests that start a product more than once or with settings."""
     return running
+
+
+@pytest.fixture
+def stopped() -> Callable[[Any], contextlib.AbstractContextManager[None]]:
+    """A context for a product's `EmbeddedValkey`: killed with -9, and not started again until the block ends."""
+
+    @contextlib.contextmanager
+    def block(valkey: Any) -> Iterator[None]:
+        spawn = valkey._spawn
+
+        def refuse(_: int) -> None:
+            raise OSError("not yet")
+
+        valkey._spawn = refuse
+        os.kill(valkey.pid, signal.SIGKILL)
+        try:
+            yield
+        finally:
+            valkey._spawn = spawn
+
+    return block
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]:
+    """Asks again and again until it is so, for at most 5 s."""
+
+    async def wait(condition: Callable[[], Awaitable[bool]]) -> None:
+        async with asyncio.timeout(5):
+            while not await condition():
+                await asyncio.sleep(0.02)
+
+    return wait
 
 
 def servers(now: float) -> list[Sent]:

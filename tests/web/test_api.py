@@ -117,14 +117,6 @@ async def test_labels_and_series_are_those_that_were_written(fleet: Any) -> None
     ]
 
 
-async def test_the_stream_of_changes_begins_with_hello(fleet: Any) -> None:
-    frames = fleet.app.state.parts.live.deltas()
-    first = (await anext(frames)).decode()
-    await frames.aclose()
-    assert first.startswith("id: ")
-    assert "\nevent: hello\ndata: {" in first
-
-
 @pytest.mark.asyncio(loop_scope="function")
 async def test_without_sources_there_are_no_servers_and_an_answer_says_so(product: Any) -> None:
     data = (await product.client.get("/api/dashboard")).json()["data"]

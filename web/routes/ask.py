@@ -19,8 +19,8 @@ from assistant.query import Question
 from monitoring.errors import BadQuery
 from monitoring.windows import moment
 from web.envelope import failure, success
-from web.live import frame
 from web.parts import Parts, parts
+from web.stream import frame
 
 router = APIRouter(prefix="/api/ai-agent")
 MOST = 2_000

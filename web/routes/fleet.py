@@ -2,35 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import StreamingResponse
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from monitoring.errors import BackendUnavailable, StoreUnavailable
 from monitoring.expressions import expression
 from monitoring.fleet import SEVERITY
 from monitoring.inventory import IDENTITY
 from monitoring.queries import row_dicts
 from monitoring.windows import span, step_for
+from web.board import Dashboard
 from web.envelope import failure, success
+from web.live import LiveFleet
 from web.parts import Parts, parts
+from web.stream import Realtime
 
 router = APIRouter(prefix="/api")
 CHARTS = ("cpu", "memory", "disk", "network_in", "network_out", "load", "requests", "errors", "latency", "connections")
 
 
+def shortcuts(live: Callable[[], LiveFleet], clock: Callable[[], float]) -> dict[str, ASGIApp]:
+    """The two paths that are answered ahead of the routing, because every page asks for them all the time."""
+    dashboard = Dashboard(lambda: live().current(), clock)
+    return {"/api/dashboard": dashboard, "/api/servers/realtime": Realtime(lambda: live().stream, clock)}
+
+
+class Bare(Response):
+    """A response that is written by a bare ASGI application."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__()
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        await self._app(scope, receive, send)
+
+
 @router.get("/dashboard")
 async def dashboard(request: Request) -> Response:
     """All servers with values, status and trend in one reply."""
-    try:
-        data = await parts(request).live.current()
-    except (StoreUnavailable, BackendUnavailable) as error:
-        return failure(500, str(error), "store_unavailable", {"cause": error.cause})
-    public = {name: value for name, value in data.items() if name[0] != "_"}
-    caching = "no-cache" if public["stale"] else "public, s-maxage=30, stale-while-revalidate=60"
-    return success(public, headers={"Cache-Control": caching})
+    p = parts(request)
+    return Bare(shortcuts(lambda: p.live, p.clock)["/api/dashboard"])
 
 
 @router.get("/servers")
@@ -45,7 +61,7 @@ async def servers(
     """The servers, worst first; filtered by status, type or a part of the name."""
     if status is not None and status not in SEVERITY:
         return failure(422, f"no status '{status}'; there are {', '.join(SEVERITY)}", "invalid")
-    data = await parts(request).live.current()
+    data = await parts(request).live.data()
     found = [
         s
         for s in data["servers"]
@@ -60,9 +76,9 @@ async def servers(
 
 @router.get("/servers/realtime")
 async def realtime(request: Request) -> Response:
-    """Changes as server-sent events: `hello`, then `delta` with the servers that changed."""
-    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    return StreamingResponse(parts(request).live.deltas(), media_type="text/event-stream", headers=headers)
+    """Changes as server-sent events: `hello`, then `delta` with what changed; `reset` where all is to be read anew."""
+    p = parts(request)
+    return Bare(shortcuts(lambda: p.live, p.clock)["/api/servers/realtime"])
 
 
 @router.get("/servers/next")
@@ -77,7 +93,7 @@ async def server(request: Request, server_id: str, window: Annotated[str, Query(
     p = parts(request)
     inventory = await p.queries.inventory()
     found = inventory.resolve(server_id)
-    data = await p.live.current()
+    data = await p.live.data()
     shown = next((s for s in data["servers"] if s["id"] == found.id), None)
     if shown is None:
         state = await p.queries.state()

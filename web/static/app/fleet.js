@@ -30,7 +30,15 @@ export function useFleet() {
   useEffect(
     () =>
       follow('/api/servers/realtime', {
-        delta: (change) => mutate((fleet) => fleet && merged(fleet, change), { revalidate: false }),
+        delta: (change) =>
+          mutate(
+            (fleet) => {
+              if (!fleet || change.seq <= fleet.seq) return fleet;
+              if (change.seq > fleet.seq + 1) queueMicrotask(() => mutate()); // one is missing in between
+              return merged(fleet, change);
+            },
+            { revalidate: false },
+          ),
         missed: () => mutate(),
         state: setLive,
       }),
@@ -48,21 +56,31 @@ async function readFleet(path) {
   return { ...(await getData(path)), receivedAt: Date.now() };
 }
 
-/** Unchanged servers stay the same objects, so that their cards are not drawn again. */
-function merged(fleet, { servers: changed, gone = [], counts, ts }) {
+const OLD_S = 30;
+
+/**
+ * The fleet after a change (web/delta.py says what one holds). Servers of which nothing but the age changed stay the
+ * same objects, so that their cards are not drawn again, except where a card shows an age that is over.
+ */
+function merged(fleet, { servers: changed, gone = [], seen = {}, counts, ts, seq, stale = false, age_s: newest }) {
   const fresh = new Map(changed.map((server) => [server.id, server]));
-  const kept = fleet.servers.filter(({ id }) => !gone.includes(id)).map((server) => fresh.get(server.id) ?? server);
+  const kept = fleet.servers
+    .filter(({ id }) => !gone.includes(id))
+    .map((server) =>
+      fresh.has(server.id) || (seen[server.id] && server.age_s > OLD_S)
+        ? { ...server, ...timesOf(seen[server.id]), ...fresh.get(server.id) }
+        : server,
+    );
   const known = new Set(fleet.servers.map((server) => server.id));
   const servers = [...kept, ...changed.filter((server) => !known.has(server.id))];
-  const age_s = Math.min(...changed.map((server) => server.age_s ?? Infinity), ageOf(fleet) ?? Infinity);
-  return {
-    ...fleet,
-    servers,
-    counts,
-    total: servers.length,
-    timestamp: ts,
-    stale: false,
-    age_s: Number.isFinite(age_s) ? age_s : null,
-    receivedAt: Date.now(),
-  };
+  const least = Math.min(...changed.map((server) => server.age_s ?? Infinity), ageOf(fleet) ?? Infinity);
+  const age_s = newest === undefined ? (Number.isFinite(least) ? least : null) : newest;
+  const timestamp = ts;
+  return { ...fleet, servers, counts, total: servers.length, timestamp, seq, stale, age_s, receivedAt: Date.now() };
+}
+
+function timesOf(seen) {
+  if (!seen) return {};
+  const [age_ms, uptime_s] = seen;
+  return uptime_s === undefined ? { age_s: age_ms / 1000 } : { age_s: age_ms / 1000, uptime_s };
 }

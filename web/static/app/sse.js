@@ -57,6 +57,10 @@ export function follow(url, on) {
       seq = change.seq;
       on.delta(change);
     });
+    source.addEventListener('reset', (event) => {
+      seq = JSON.parse(event.data).seq;
+      on.missed();
+    });
     source.addEventListener('error', () => {
       failures += 1;
       on.state(failures < FAILURES_UNTIL_POLLING ? 'reconnecting' : 'polling');
