@@ -138,7 +138,7 @@ class LiveFleet:
                 return self._as_stale(board)
             return None
         passed, at = self._clock() - board.time, time.monotonic() - self._at
-        if self._follows():
+        if self.follows():
             fresh = at < ALONE_S and (at < LINK_S or (self._boards is not None and self._boards.linked))
         elif not 0 <= passed < FRESH_S:
             fresh = self._making.locked() and since is None and not self._small and 0 <= passed < 2 * FRESH_S
@@ -193,8 +193,8 @@ class LiveFleet:
             return
         async with aclosing(self._boards.follow()) as messages:
             async for message in messages:
-                if self.board is not None and (self._leads() or (message and message.version <= self.board.seq)):
-                    continue
+                if self.board is not None and (self._leads() or (message and message.version <= self.stream.seq)):
+                    continue  # the second: our own, or already known
                 try:
                     found = await self._boards.load()
                 except StoreUnavailable as error:
@@ -212,7 +212,7 @@ class LiveFleet:
         elif own or message is None or message.version > self.stream.seq:
             self.stream.restart(board.seq)
 
-    def _follows(self) -> bool:
+    def follows(self) -> bool:
         """False for the process that collects, and for one that reads because nobody else published."""
         return not self._own and not self._leads()
 
