@@ -187,7 +187,7 @@ async def _last_seen(
     gone = {state.id: state for state in offline}
     signs, others = _signs(catalog, inventory, gone)
     queries = [
-        f'max by ({by}) (max_over_time(timestamp({metric}{{{by}=~"{any_of(sorted(values))}"}}{condition})[1d:1m]))'
+        f"max by ({by}) (max_over_time({_seen(metric, by, sorted(values), condition)}[1d:1m]))"
         for (metric, by, condition), values in signs.items()
     ]
     query = " or ".join(queries) or "vector(0) > 1"
@@ -198,6 +198,12 @@ async def _last_seen(
             if state.id in others and at - state.last_seen <= SILENT_S:
                 state.status = "unknown"
     return proof(vector)
+
+
+def _seen(metric: str, by: str, values: Sequence[str], condition: str) -> str:
+    """The times of the samples that fulfil the condition. `timestamp(x == 1)` would be the time of the evaluation."""
+    selector = f'{metric}{{{by}=~"{any_of(values)}"}}'
+    return f"(timestamp({selector}) and {selector}{condition})" if condition else f"timestamp({selector})"
 
 
 Signs = dict[tuple[str, str, str], set[str]]

@@ -81,6 +81,11 @@ class Collection:
         error = f"no collector has reported for {silent:.0f} s; start `openmanager collect`"
         return [{**one, "health": "unknown", "lastError": error} for one in found]
 
+    def dropped_targets(self) -> list[dict[str, Any]]:
+        """Targets that relabelling drops, in Prometheus' shape."""
+        found: list[dict[str, Any]] = self._state.get("dropped", [])
+        return found
+
     def sources(self) -> list[str]:
         """Where samples come from."""
         local = ["local"] if self._state.get("local") else []

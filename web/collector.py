@@ -12,7 +12,8 @@ from monitoring.errors import StoreUnavailable
 from monitoring.ingest import host
 from monitoring.ingest.exposition import Metadata
 from monitoring.ingest.scrape import ScrapeLoop
-from monitoring.ingest.targets import Target, TargetHealth, TargetsFile, target
+from monitoring.ingest.targets import DroppedTarget, Target, TargetHealth, target
+from monitoring.ingest.targets_file import TargetsFile
 from monitoring.ingest.validation import Gate
 from monitoring.model import Batch, Matcher
 from monitoring.simulator import SimulatedFleet
@@ -20,6 +21,7 @@ from monitoring.store.families import Families
 from monitoring.store.lease import Lease
 from monitoring.store.redis import SampleStore
 from monitoring.windows import rfc3339
+from web.feeds import feeds
 from web.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -51,6 +53,7 @@ class Collector:
         self._settings, self._store, self._clock = settings, store, clock
         self._fixed = [target(address) for address in settings.scrape]
         self._file = TargetsFile(Path(settings.targets)) if settings.targets else None
+        self._feeds = feeds(settings, store.connection, self.gate)
 
     @property
     def leading(self) -> bool:
@@ -64,6 +67,8 @@ class Collector:
         finally:
             if self.fleet is not None:
                 await self.fleet.stop()
+            for feed in self._feeds:
+                await feed.close()
 
     async def append(self, batch: Batch) -> int:
         """Keeps a batch under the lease's number. Raises StoreUnavailable("fenced") when another took over."""
@@ -97,6 +102,7 @@ class Collector:
             "interval_s": self._settings.scrape_interval,
             "demo": None if demo is None else {"running": demo.running, "servers": demo.names()},
             "targets": [] if self.scrape is None else [target_json(health) for health in self.scrape.targets()],
+            "dropped": [{"discoveredLabels": dict(one.discovered)} for one in self._dropped()],
         }
 
     def metadata(self) -> dict[str, Metadata]:
@@ -137,12 +143,17 @@ class Collector:
             local=host.collect if settings.local else None,
             interval_s=settings.scrape_interval,
             timeout_s=min(settings.scrape_timeout, settings.scrape_interval * 0.9),
+            feeds=self._feeds,
+            discover=self._file.run if self._file else None,
             now=self._clock,
         )
 
     def _wanted(self) -> Iterable[Target]:
         simulated = () if self.fleet is None else self.fleet.targets()
         return [*self._fixed, *(self._file.current() if self._file else ()), *simulated]
+
+    def _dropped(self) -> Iterable[DroppedTarget]:
+        return self._file.dropped if self._file else ()
 
     async def _upkeep(self) -> None:
         """Seals hours that are over, archives them and drops those past retention, once a minute."""
@@ -194,7 +205,7 @@ class Collector:
 def target_json(health: TargetHealth) -> dict[str, Any]:
     """One scrape target in Prometheus' shape."""
     return {
-        "discoveredLabels": {},
+        "discoveredLabels": dict(health.target.discovered),
         "labels": dict(health.target.labels),
         "scrapePool": health.target.labels.get("job", ""),
         "scrapeUrl": health.target.url,

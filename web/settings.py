@@ -33,11 +33,18 @@ class Settings(BaseSettings):
         10.0, ge=1, le=300, description="Seconds after which another collector takes over from one that fell silent."
     )
     scrape: list[str] = Field(default_factory=list, description="Targets to scrape, HOST:PORT[/path]; repeatable.")
-    targets: Path | None = Field(None, description="File of scrape targets (JSON or TOML), read again when it changes.")
+    targets: Path | None = Field(
+        None, description="File of scrape targets (JSON, TOML or prometheus.yml), read again when it changes."
+    )
     scrape_interval: float = Field(15.0, ge=1, le=3600, description="Seconds between two scrapes of a target.")
     scrape_timeout: float = Field(10.0, gt=0, description="Seconds after which a scrape counts as failed.")
     local: bool = Field(True, description="Collect this machine's own metrics.")
     demo: bool = Field(False, description="Run the simulated fleet; its servers are marked as simulated everywhere.")
+    founding_keys: bool = Field(True, description="Read servers that others write into Redis, where there are any.")
+    founding_redis_url: str | None = Field(None, description="Read them from this Redis, not from the store's.")
+    gcp_project: str | None = Field(None, description="Read Google Cloud Monitoring of this project (extra `gcp`).")
+    gcp_endpoint: str = Field("https://monitoring.googleapis.com", description="Where that API is.")
+    gcp_token_file: Path | None = Field(None, description="File with an access token, in place of Google's own login.")
     retention: str = Field("30d", description="How long samples are kept, as a duration.")
     admin_api: bool = Field(False, description="Allow the admin API (deleting series).")
     mcp_url: str | None = Field(None, description="Use the MCP server at this URL for the engine's own calls.")

@@ -1,4 +1,4 @@
-"""The loop that collects: every target on its own schedule, and this machine, all into one outbox."""
+"""The loop that collects: every target on its own schedule, this machine and other sources, all into one outbox."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import logging
 import time
 import zlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from functools import partial
+from typing import Protocol
 
 import aiohttp
 
-from monitoring.errors import BadSample
+from monitoring.errors import BackendUnavailable, BadSample, StoreUnavailable
 from monitoring.ingest.exposition import Metadata
 from monitoring.ingest.outbox import Append, Outbox
 from monitoring.ingest.targets import Target, TargetHealth
-from monitoring.ingest.watch import Presence, Terms, Watch, stale
+from monitoring.ingest.watch import Limits, Presence, Watch, stale
 from monitoring.model import Batch
 
 log = logging.getLogger(__name__)
@@ -27,8 +28,24 @@ FIRST_S = 1.0
 """The first scrapes of new targets are spread over this long, so that a server shows up soon after its start."""
 
 
+class Feed(Protocol):
+    """A source that is asked for its samples, beside the targets."""
+
+    name: str
+    interval_s: float
+
+    async def collect(self, now: float) -> Batch:
+        """What there is to write at `now` (Unix seconds); StoreUnavailable or BackendUnavailable where it is away."""
+        ...
+
+    async def close(self) -> None:
+        """Closes what it opened."""
+        ...
+
+
 class ScrapeLoop:
-    """Scrapes whatever `targets` returns at the time, and reads `local` (this machine) on the same interval.
+    """Scrapes whatever `targets` returns at the time, reads `local` (this machine) on the same interval, and asks the
+    `feeds`. `discover` runs beside, and keeps the list of targets fresh.
 
     A slow target delays nobody: each has its own task, its own timeout (shorter than the interval) and its own place
     within the interval, given by a hash of its labels.
@@ -40,6 +57,8 @@ class ScrapeLoop:
         targets: Callable[[], Iterable[Target]] = tuple,
         *,
         local: Callable[[float], Batch] | None = None,
+        feeds: Sequence[Feed] = (),
+        discover: Callable[[], Coroutine[None, None, None]] | None = None,
         interval_s: float = 15.0,
         timeout_s: float = 10.0,
         body_limit: int = 64 * 1024 * 1024,
@@ -48,11 +67,15 @@ class ScrapeLoop:
     ) -> None:
         self.outbox = Outbox(append, waiting_limit)
         self.failures: Counter[str] = Counter()
-        """Scrapes that failed, by cause: `down`, `bad_page`, or `error` (ours)."""
+        """Scrapes that failed, by cause: `down`, `bad_page`, or `error` (ours); and feeds by their name."""
+        self.feeds = tuple(feeds)
+        self._away: dict[str, str] = {}
+        """Feeds that fail, by name, with the cause: the beginning and the end are logged."""
         self._wanted = targets
+        self._discover = discover
         self._local = local
         self._local_presence = Presence()
-        self._terms = Terms(interval_s, min(timeout_s, 0.9 * interval_s), body_limit)
+        self._limits = Limits(interval_s, min(timeout_s, 0.9 * interval_s), body_limit)
         self._now = now
         self._watches: dict[Target, Watch] = {}
         self._tasks: dict[Target, asyncio.Task[None]] = {}
@@ -62,7 +85,11 @@ class ScrapeLoop:
         async with _session() as session, asyncio.TaskGroup() as group:
             group.create_task(self.outbox.run(), name="outbox")
             if self._local is not None:
-                group.create_task(self._repeat(self.read_local, 0.0, 0.0), name="local")
+                group.create_task(self._repeat(self.read_local, self._limits.interval_s, 0.0, 0.0), name="local")
+            for one in self.feeds:
+                group.create_task(self._repeat(partial(self._ask, one), one.interval_s, 0.0, 0.0), name=one.name)
+            if self._discover is not None:
+                group.create_task(self._discover(), name="discover")
             while True:
                 self._follow(group, session)
                 await asyncio.sleep(LOOK_S)
@@ -75,6 +102,8 @@ class ScrapeLoop:
                 group.create_task(self._scrape(watch, session))
             if self._local is not None:
                 group.create_task(self.read_local())
+            for one in self.feeds:
+                group.create_task(self._ask(one))
         await self.outbox.flush()
 
     async def read_local(self) -> None:
@@ -101,7 +130,8 @@ class ScrapeLoop:
         for target, watch in self._watches.items():
             if target not in self._tasks:
                 place = zlib.crc32(repr(target).encode()) / 2**32
-                scrape = self._repeat(partial(self._scrape, watch, session), place * FIRST_S, place)
+                once = partial(self._scrape, watch, session)
+                scrape = self._repeat(once, watch.limits.interval_s, place * FIRST_S, place)
                 self._tasks[target] = group.create_task(scrape, name=f"scrape {target.url}")
 
     def _forget_unwanted(self) -> None:
@@ -111,7 +141,7 @@ class ScrapeLoop:
                 task.cancel()
             self.outbox.put(self._watches.pop(target).end(self._now()))
         for target in wanted.keys() - self._watches.keys():
-            self._watches[target] = Watch(target, self._terms)
+            self._watches[target] = Watch(target, self._limits)
 
     async def _scrape(self, watch: Watch, session: aiohttp.ClientSession) -> None:
         batch, failure = await watch.scrape(session, self._now())
@@ -119,9 +149,24 @@ class ScrapeLoop:
             self.failures["bad_page" if isinstance(failure, BadSample) else "down"] += 1
         self.outbox.put(batch)
 
-    async def _repeat(self, act: Callable[[], Awaitable[None]], first_s: float, place: float) -> None:
+    async def _ask(self, feed: Feed) -> None:
+        try:
+            batch = await feed.collect(self._now())
+        except (StoreUnavailable, BackendUnavailable) as error:
+            self.failures[feed.name] += 1
+            if self._away.get(feed.name) != error.cause:
+                log.warning("collect.failed source=%s cause=%s error=%s", feed.name, error.cause, error)
+            self._away[feed.name] = error.cause
+            return
+        if self._away.pop(feed.name, None):
+            log.info("collect.recovered source=%s", feed.name)
+        if len(batch):
+            self.outbox.put(batch)
+
+    async def _repeat(
+        self, act: Callable[[], Awaitable[None]], interval_s: float, first_s: float, place: float
+    ) -> None:
         """Runs `act` after `first_s`, then in every interval at the same `place` (0 to 1) of it."""
-        interval = self._terms.interval_s
         await asyncio.sleep(first_s)
         while True:
             try:
@@ -129,8 +174,7 @@ class ScrapeLoop:
             except Exception:  # one bad round must not end the collection
                 self.failures["error"] += 1
                 log.warning("collect.failed", exc_info=True)
-            now = self._now()
-            await asyncio.sleep(interval - (now - place * interval) % interval)
+            await asyncio.sleep(interval_s - (time.time() - place * interval_s) % interval_s)
 
 
 def _session() -> aiohttp.ClientSession:

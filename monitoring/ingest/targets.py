@@ -1,34 +1,22 @@
-"""What is scraped: targets from the command line and from a file that may change while we run.
-
-The file is Prometheus' file_sd format in JSON, or the same in TOML:
-
-    [[group]]
-    targets = ["db-01:9100", "https://db-02:9443/metrics"]
-    labels = { job = "node", role = "db" }
-"""
+"""What is scraped: one page each, known by its URL and its labels."""
 
 from __future__ import annotations
 
-import json
-import logging
 import re
-import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+from urllib.parse import SplitResult, parse_qs, unquote, urlencode, urlsplit
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from monitoring.errors import BadSetting
+from monitoring.errors import BadQuery, BadSetting
+from monitoring.ingest.relabel import Rule, relabel
+from monitoring.ingest.terms import DEFAULTS, Credentials, Terms
 from monitoring.model import LabelKey, Labels, label_key
-
-log = logging.getLogger(__name__)
+from monitoring.windows import seconds
 
 JOB = "scrape"
 """The job of targets that name none."""
-_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_PARAM = "__param_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +25,20 @@ class Target:
 
     url: str
     labels_key: LabelKey
+    terms: Terms = field(default=DEFAULTS, hash=False)
+    discovered: LabelKey = field(default=(), compare=False)
+    """The labels before relabelling, those with `__` among them."""
 
     @property
     def labels(self) -> dict[str, str]:
         return dict(self.labels_key)
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedTarget:
+    """A target that relabelling drops, by the labels that it was found with."""
+
+    discovered: LabelKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +55,18 @@ class TargetHealth:
     timeout_s: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """What a group gives to all of its targets: labels to begin with, rules, parameters and terms."""
+
+    labels: Labels = field(default_factory=dict)
+    rules: Sequence[Rule] = ()
+    params: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    terms: Terms = DEFAULTS
+    port_optional: bool = False
+    """Prometheus takes an address without a port; ours is asked for one, since it is mostly forgotten."""
+
+
 def target(address: str, labels: Labels | None = None) -> Target:
     """The target at `HOST:PORT[/path]` or at a whole URL. Labels that begin with `__` steer, as in Prometheus.
 
@@ -65,106 +75,78 @@ def target(address: str, labels: Labels | None = None) -> Target:
     >>> target("db-01:9100").url, target("db-01:9100", {"role": "db"}).labels
     ('http://db-01:9100/metrics', {'instance': 'db-01:9100', 'job': 'scrape', 'role': 'db'})
     """
-    given = dict(labels or {})
-    scheme = given.get("__scheme__", "http")
-    whole = "://" in address
-    try:
-        parts = urlsplit(address if whole else f"{scheme}://{address}")
-        port = parts.port
-    except ValueError as error:
-        raise BadSetting(f"target '{address}': {error}") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", address):
-        raise BadSetting(f"target '{address}' is not HOST:PORT[/path] or an http or https URL")
-    if port is None and not whole:
-        raise BadSetting(f"target '{address}' has no port; write {address.partition('/')[0]}:9100 for a node_exporter")
+    made = found(address, labels or {}, Manner())
+    assert isinstance(made, Target)  # without rules nothing is dropped
+    return made
+
+
+def found(address: str, labels: Labels, manner: Manner) -> Target | DroppedTarget:
+    """The target of a group at `address`, after the group's rules. Raises BadSetting as `target` does."""
+    begin = {"job": JOB, "__scheme__": "http", "__metrics_path__": "/metrics"}
+    begin |= {f"{_PARAM}{name}": values[0] for name, values in manner.params.items() if values}
+    begin |= {**manner.labels, **labels, "__address__": address}
+    discovered = label_key({name: value for name, value in begin.items() if value} | {"__address__": _public(address)})
+    changed = relabel(manner.rules, begin)
+    if changed is None:
+        return DroppedTarget(discovered)
+    parts = _parts(changed)
+    if parts.port is None and "://" not in changed["__address__"] and not manner.port_optional:
+        shown = _public(address)
+        raise BadSetting(f"target '{shown}' has no port; write {shown.partition('/')[0]}:9100 for a node_exporter")
     place = parts.netloc.rpartition("@")[2]
-    instance = place if port is not None else f"{place}:{443 if parts.scheme == 'https' else 80}"
-    path = parts.path if parts.path not in ("", "/") else given.get("__metrics_path__", "/metrics")
-    url = f"{parts.scheme}://{parts.netloc}{path}" + (f"?{parts.query}" if parts.query else "")
-    own = {name: value for name, value in given.items() if not name.startswith("__") and value}
-    return Target(url, label_key({"job": JOB, "instance": instance} | own))
+    instance = place if parts.port is not None else f"{place}:{443 if parts.scheme == 'https' else 80}"
+    own = {name: value for name, value in changed.items() if not name.startswith("__") and value}
+    url = f"{parts.scheme}://{place}{_path(parts, changed)}{_query(parts, changed, manner.params)}"
+    return Target(url, label_key({"instance": instance} | own), _terms(manner.terms, changed, parts), discovered)
 
 
-class _Group(BaseModel):
-    """One entry of a targets file."""
-
-    model_config = ConfigDict(extra="forbid")
-    targets: list[str]
-    labels: dict[str, str] = {}
-
-
-def read_targets(path: Path) -> tuple[Target, ...]:
-    """The targets in a JSON or TOML file. Raises BadSetting, naming the file and the place in it."""
+def _parts(labels: Labels) -> SplitResult:
+    address = labels.get("__address__", "")
     try:
-        text = path.read_text(encoding="utf-8")
-        raw = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
-    except OSError as error:
-        raise BadSetting(f"targets file '{path}': {error.strerror}") from None
-    except ValueError as error:  # JSON, TOML and UTF-8 errors, each with its place
-        raise BadSetting(f"targets file '{path}': {error}") from None
-    found: dict[Target, None] = {}
-    for place, group in _groups(path, raw):
-        try:
-            found.update(dict.fromkeys(target(address, group.labels) for address in group.targets))
-        except BadSetting as error:
-            raise BadSetting(f"targets file '{path}', {place}: {error}") from None
-    return tuple(found)
+        parts = urlsplit(address if "://" in address else f"{labels.get('__scheme__', 'http')}://{address}")
+        _ = parts.port
+    except ValueError as error:
+        raise BadSetting(f"target '{_public(address)}': {error}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", address):
+        raise BadSetting(f"target '{_public(address)}' is not HOST:PORT[/path] or an http or https URL")
+    return parts
 
 
-def _groups(path: Path, raw: Any) -> list[tuple[str, _Group]]:
-    entries = raw
-    if path.suffix == ".toml":
-        if other := raw.keys() - {"group"}:
-            raise BadSetting(f"targets file '{path}': '{min(other)}' is not known; write [[group]]")
-        entries = raw.get("group", [])
-    if not isinstance(entries, Sequence) or isinstance(entries, str):
-        raise BadSetting(f"targets file '{path}': a list of groups is expected")
-    groups = []
-    for number, entry in enumerate(entries, 1):
-        try:
-            group = _Group.model_validate(entry)
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"]) or "the entry"
-            raise BadSetting(f"targets file '{path}', group {number}: {place}: {first['msg']}") from None
-        for name in group.labels:
-            if not _LABEL_NAME.fullmatch(name):
-                raise BadSetting(f"targets file '{path}', group {number}: '{name}' is not a label name")
-        groups.append((f"group {number}", group))
-    return groups
+def _path(parts: SplitResult, labels: Labels) -> str:
+    path = parts.path if parts.path not in ("", "/") else labels.get("__metrics_path__", "/metrics")
+    return path if path.startswith("/") else f"/{path}"
 
 
-class TargetsFile:
-    """The targets of one file, read again when it changes. A file that breaks later keeps the targets it had."""
+def _query(parts: SplitResult, labels: Labels, params: Mapping[str, Sequence[str]]) -> str:
+    """The parameters of the group, `__param_x` in place of the first value of `x`, then those of the address."""
+    wanted = {name: list(values) for name, values in params.items()}
+    for label, value in labels.items():
+        if label.startswith(_PARAM):
+            name = label.removeprefix(_PARAM)
+            wanted[name] = [value, *wanted.get(name, [])[1:]]
+    wanted |= parse_qs(parts.query, keep_blank_values=True)
+    return f"?{urlencode(wanted, doseq=True)}" if wanted else ""
 
-    def __init__(self, path: Path) -> None:
-        """Reads the file at once: a broken one raises BadSetting here."""
-        self.path = path
-        self.problem: str | None = None
-        self._stamp = self._look()
-        self._targets = read_targets(path)
 
-    def current(self) -> tuple[Target, ...]:
-        """The targets as of now; costs one `stat` where nothing changed."""
-        stamp = self._look()
-        if stamp != self._stamp:
-            self._stamp = stamp
-            self._reload()
-        return self._targets
+def _terms(terms: Terms, labels: Labels, parts: SplitResult) -> Terms:
+    """The group's terms, changed by `__scrape_interval__`, `__scrape_timeout__` and a user in the address."""
+    try:
+        if text := labels.get("__scrape_interval__"):
+            terms = replace(terms, interval_s=seconds(text))
+        if text := labels.get("__scrape_timeout__"):
+            terms = replace(terms, timeout_s=seconds(text))
+    except BadQuery as error:
+        raise BadSetting(str(error)) from None
+    if parts.username is not None and terms.credentials is None:
+        user = Credentials(unquote(parts.username), secret=unquote(parts.password or ""))
+        terms = replace(terms, credentials=user)
+    return terms
 
-    def _reload(self) -> None:
-        try:
-            self._targets = read_targets(self.path)
-        except BadSetting as error:
-            self.problem = str(error)
-            log.warning("targets.broken file=%s kept=%d error=%s", self.path, len(self._targets), error)
-            return
-        self.problem = None
-        log.info("targets.reloaded file=%s targets=%d", self.path, len(self._targets))
 
-    def _look(self) -> tuple[int, int, int] | None:
-        try:
-            found = self.path.stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
+def _public(address: str) -> str:
+    """An address without the user and password that it may carry.
+
+    >>> _public("https://u:p@db-01/metrics")
+    'https://db-01/metrics'
+    """
+    return re.sub(r"(^|//)[^/@]*@", r"\1", address)

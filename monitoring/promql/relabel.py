@@ -24,7 +24,7 @@ def label_replace(found: InstantVector, into: str, template: str, source: str, p
         hit = regex.fullmatch(value)
         if hit is None:
             return None
-        return _REFERENCE.sub(lambda reference: _group(hit, regex, reference), template)
+        return expand(hit, template)
 
     labels, drop = [], found.drop.copy()
     for k, one in enumerate(found.labels):
@@ -36,6 +36,11 @@ def label_replace(found: InstantVector, into: str, template: str, source: str, p
         if new is not None and into == NAME:
             drop[k] = False
     return merged(vector(labels, found.values, found.present, drop))
+
+
+def expand(hit: re.Match[str], template: str) -> str:
+    """`template` with `$1`, `${1}`, `$name` and `$$` filled in from a match, as Go's regexp does."""
+    return _REFERENCE.sub(lambda reference: _group(hit, reference), template)
 
 
 def label_join(found: InstantVector, into: str, separator: str, sources: list[str]) -> InstantVector:
@@ -80,13 +85,13 @@ def _check_name(name: str, function: str) -> None:
         raise BadQuery(f"invalid label name in {function}(): {name}")
 
 
-def _group(hit: re.Match[str], regex: re.Pattern[str], reference: re.Match[str]) -> str:
+def _group(hit: re.Match[str], reference: re.Match[str]) -> str:
     """What `$$`, `$1` or `$name` stands for; "" for a group that is not there, as Go's Expand has it."""
     name = reference.group(1) or reference.group(2)
     if name is None:
         return "$"
-    place = int(name) if name.isdigit() else regex.groupindex.get(name, -1)
-    return hit.group(place) or "" if 0 <= place <= regex.groups else ""
+    place = int(name) if name.isdigit() else hit.re.groupindex.get(name, -1)
+    return hit.group(place) or "" if 0 <= place <= hit.re.groups else ""
 
 
 def _with(labels: Labels, name: str, value: str) -> Labels:

@@ -18,7 +18,8 @@ from aiohttp import web
 from monitoring.errors import BadSetting, StoreUnavailable
 from monitoring.ingest.host import collect
 from monitoring.ingest.scrape import ScrapeLoop
-from monitoring.ingest.targets import Target, TargetsFile, target
+from monitoring.ingest.targets import Target, target
+from monitoring.ingest.targets_file import TargetsFile
 from monitoring.model import Batch, is_stale
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -104,9 +105,11 @@ async def test_a_scrape_gives_the_page_and_what_prometheus_adds():
         {"__name__": "up", **common},
         {"__name__": "scrape_duration_seconds", **common},
         {"__name__": "scrape_samples_scraped", **common},
+        {"__name__": "scrape_samples_post_metric_relabeling", **common},
+        {"__name__": "scrape_series_added", **common},
     ]
-    assert batch.times_ms.tolist() == [1_760_000_000_000, 1_000, *[1_760_000_000_000] * 3]
-    assert [batch.values[k] for k in (0, 1, 2, 4)] == [21.5, 3.0, 1.0, 2.0]
+    assert batch.times_ms.tolist() == [1_760_000_000_000, 1_000, *[1_760_000_000_000] * 5]
+    assert [batch.values[k] for k in (0, 1, 2, 4, 5, 6)] == [21.5, 3.0, 1.0, 2.0, 2.0, 1.0]
     (health,) = loop.targets()
     assert (health.health, health.last_error, health.samples, health.last_scrape) == ("up", "", 2, 1_760_000_000.0)
     assert loop.metadata()["temp"].type == "gauge"
@@ -157,7 +160,8 @@ async def test_a_slow_target_does_not_delay_the_others():
         wanted = [target(slow), target(fast)]
         loop = ScrapeLoop(kept.append, lambda: wanted, interval_s=0.3, timeout_s=60)
         async with running(loop):
-            await kept.until(lambda: len(kept.values("up", instance=slow)) >= 2)
+            # each has its own place in the interval, by its port: either may be the first
+            await kept.until(lambda: min(len(kept.values("up", instance=one)) for one in (slow, fast)) >= 2)
             release.set()
     assert kept.values("up", instance=slow)[:2] == [0.0, 0.0]
     assert len(kept.values("a", instance=fast)) >= 2
@@ -178,16 +182,16 @@ async def test_ticks_wait_while_the_store_is_away_and_the_oldest_are_dropped(cap
     kept.away = True
     times = iter([10.0, 20.0, 30.0])
     async with serving(page("a 1\n")) as address:
-        loop = ScrapeLoop(kept.append, lambda: [target(address)], waiting_limit=8, now=lambda: next(times))
+        loop = ScrapeLoop(kept.append, lambda: [target(address)], waiting_limit=12, now=lambda: next(times))
         with caplog.at_level(logging.WARNING):
             for _ in range(3):
                 await loop.scrape_once()
-    assert (loop.outbox.waiting, loop.outbox.dropped) == (8, 4)
-    assert "outbox.dropped samples=4 dropped_total=4" in caplog.text
+    assert (loop.outbox.waiting, loop.outbox.dropped) == (12, 6)
+    assert "outbox.dropped samples=6 dropped_total=6" in caplog.text
     kept.away = False
     assert await loop.outbox.flush()
     (batch,) = kept.batches
-    assert batch.times_ms.tolist() == [20_000] * 4 + [30_000] * 4
+    assert batch.times_ms.tolist() == [20_000] * 6 + [30_000] * 6
     assert loop.outbox.waiting == 0
 
 
