@@ -6,11 +6,11 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from monitoring.errors import BadSetting
-from monitoring.store.cold_rows import Catalogued, ScenarioRun, Segment, ServerTemplate
+from monitoring.store.cold_rows import Catalogued, ScenarioRun, Segment, ServerTemplate, Value
 from monitoring.store.cold_sqlite import SqliteStore
 from monitoring.store.cold_tables import ColdStore
 
-__all__ = ["Catalogued", "ColdStore", "ScenarioRun", "Segment", "ServerTemplate", "open_cold"]
+__all__ = ["Catalogued", "ColdStore", "ScenarioRun", "Segment", "ServerTemplate", "Value", "open_cold"]
 
 FILE = "history.db"
 

@@ -29,6 +29,15 @@ class Catalogued(NamedTuple):
     last: int
 
 
+class Value(NamedTuple):
+    """One JSON value of the store, as a backup holds it. `expires` in Unix seconds, or None for never."""
+
+    kind: str
+    key: str
+    body: bytes
+    expires: float | None
+
+
 class ServerTemplate(NamedTuple):
     """One server of a fleet that is defined once and stays the same."""
 

@@ -62,6 +62,10 @@ CREATE TABLE scenario_execution_log (
     started DOUBLE PRECISION NOT NULL, ended DOUBLE PRECISION NOT NULL,
     parameters TEXT NOT NULL, ground_truth TEXT NOT NULL
 );
+CREATE TABLE value (
+    kind {name} NOT NULL, key {name} NOT NULL, body TEXT NOT NULL, expires DOUBLE PRECISION,
+    PRIMARY KEY (kind, key)
+);
 CREATE VIEW server_metrics_history AS
     SELECT shard, metric, hour, {hour_start} AS started,
         CAST(sum(count) AS BIGINT) AS count, min(min) AS min, max(max) AS max, sum(sum) AS sum

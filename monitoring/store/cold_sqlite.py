@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from monitoring.store.cold_tables import Change, ColdStore
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
+Connect = Callable[[Path, int | None], tuple[sqlite3.Connection, int]]
 
 READERS = 3
 
@@ -30,8 +32,11 @@ class SqliteStore(ColdStore):
         super().__init__(shard, SQLITE)
         self.path = path
         self.timeout_s = timeout_s
-        self._writer = _Thread(path, "cold-writer", limit_pages)
-        self._readers = [_Thread(path, f"cold-reader-{n}", limit_pages) for n in range(READERS)]
+        self._writer = self._thread("cold-writer", limit_pages)
+        self._readers = [self._thread(f"cold-reader-{n}", limit_pages) for n in range(READERS)]
+
+    def _thread(self, name: str, limit_pages: int | None) -> _Thread:
+        return _Thread(self.path, name, partial(sqlite_file.connect, limit_pages=limit_pages))
 
     async def open(self) -> None:
         await self._ask(self._writer, lambda _: None, None)
@@ -39,14 +44,6 @@ class SqliteStore(ColdStore):
     async def close(self) -> None:
         for thread in (*self._readers, self._writer):
             await thread.close()
-
-    async def backup(self, path: Path) -> None:
-        """Write the whole database, as it is at one moment, into a new file."""
-
-        def copy(connection: sqlite3.Connection) -> None:
-            connection.execute("VACUUM INTO ?", (str(path),))
-
-        await self._ask(self._writer, copy, None)
 
     async def _fetch(self, sql: str, *arguments: Any) -> list[Any]:
         adapted = sqlite_file.adapted(sql)
@@ -70,13 +67,21 @@ class SqliteStore(ColdStore):
             raise
 
 
+class SqliteArchive(SqliteStore):
+    """A file of ours that is only read, checked as a whole when it is opened, and never renamed."""
+
+    def _thread(self, name: str, limit_pages: int | None) -> _Thread:
+        return _Thread(self.path, name, sqlite_file.connect_to_archive, renames=False)
+
+
 class _Thread:
     """One connection, made when it is first needed and again after a failure or when the file is another one."""
 
-    def __init__(self, path: Path, name: str, limit_pages: int | None) -> None:
+    def __init__(self, path: Path, name: str, connect: Connect, *, renames: bool = True) -> None:
         self.waiting = 0
         self._path = path
-        self._limit_pages = limit_pages
+        self._connect = connect
+        self._renames = renames
         self._executor = ThreadPoolExecutor(1, name)
         self._connection: sqlite3.Connection | None = None
         self._inode: int | None = None
@@ -108,7 +113,7 @@ class _Thread:
                 connection.set_progress_handler(lambda: time.monotonic() > deadline, 1_000)
             return work(connection)
         except sqlite3.Error as error:
-            if sqlite_file.is_damage(error) and self._inode is not None:
+            if self._renames and sqlite_file.is_damage(error) and self._inode is not None:
                 sqlite_file.set_aside_damaged(self._path, self._inode, error)
             failure = sqlite_file.unavailable(error, self._path)
             if failure.cause not in ("busy", "timeout"):
@@ -119,7 +124,7 @@ class _Thread:
         if self._connection is not None and sqlite_file.inode_of(self._path) != self._inode:
             self._disconnect()
         if self._connection is None:
-            self._connection, self._inode = sqlite_file.connect(self._path, self._inode, self._limit_pages)
+            self._connection, self._inode = self._connect(self._path, self._inode)
         return self._connection
 
     def _disconnect(self) -> None:

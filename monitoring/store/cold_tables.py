@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from monitoring.store.cold_rows import Catalogued, ScenarioRun, Segment, ServerTemplate
+from monitoring.store.cold_rows import Catalogued, ScenarioRun, Segment, ServerTemplate, Value
 from monitoring.store.cold_schema import Dialect
 
 Row = Sequence[Any]
@@ -38,12 +38,16 @@ _DROP_SERIES = "DELETE FROM series WHERE shard = $1 AND id = $2"
 PUT_FACT = """INSERT INTO fact (shard, key, value) VALUES ($1, $2, $3)
     ON CONFLICT (shard, key) DO UPDATE SET value = excluded.value"""
 FACT = "SELECT value FROM fact WHERE shard = $1 AND key = $2"
+_PUT_VALUE = """INSERT INTO value (kind, key, body, expires) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body, expires = excluded.expires"""
 _PUT_TEMPLATE = """INSERT INTO server_templates (id, type, spec) VALUES ($1, $2, $3)
     ON CONFLICT (id) DO UPDATE SET type = excluded.type, spec = excluded.spec"""
 _PUT_RUN = """INSERT INTO scenario_execution_log (id, scenario, started, ended, parameters, ground_truth)
     VALUES ($1, $2, $3, $4, $5, $6)
     ON CONFLICT (id) DO UPDATE SET scenario = excluded.scenario, started = excluded.started, ended = excluded.ended,
         parameters = excluded.parameters, ground_truth = excluded.ground_truth"""
+_TABLES = ("seg", "series", "fact")
+"""Those with a shard."""
 _COUNTS = "SELECT count(*), min(hour), max(hour) FROM seg WHERE shard = $1"
 
 
@@ -157,6 +161,23 @@ class ColdStore(ABC):
     async def facts(self) -> dict[str, str]:
         """All facts by name."""
         return {row[0]: row[1] for row in await self._fetch("SELECT key, value FROM fact WHERE shard = $1", self.shard)}
+
+    async def empty(self) -> None:
+        """Remove all blocks, the catalogue and the facts of this shard."""
+        await self._change(*(Change(f"DELETE FROM {table} WHERE shard = $1", [(self.shard,)]) for table in _TABLES))
+
+    # -- JSON values, in a backup
+
+    async def put_values(self, values: Sequence[Value]) -> None:
+        """Keep JSON values, over what was kept under their names."""
+        rows = {v[:2]: (v.kind, v.key, v.body.decode(), v.expires) for v in values}
+        if rows:
+            await self._change(Change(_PUT_VALUE, list(rows.values())))
+
+    async def values(self) -> list[Value]:
+        """All JSON values, by name."""
+        rows = await self._fetch("SELECT kind, key, body, expires FROM value ORDER BY kind, key")
+        return [Value(row[0], row[1], row[2].encode(), row[3]) for row in rows]
 
     # -- the simulated fleet
 

@@ -53,6 +53,45 @@ def connect(path: Path, checked: int | None, limit_pages: int | None = None) -> 
         raise unavailable(error, path) from error
 
 
+def connect_to_archive(path: Path, checked: int | None) -> tuple[sqlite3.Connection, int]:
+    """A connection that changes nothing, to a file that is whole and ours. Raises StoreUnavailable."""
+    try:
+        inode = path.stat().st_ino
+        # `immutable` makes no files beside it; with a log beside it the log is read too.
+        mode = "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"
+        uri = f"{path.absolute().as_uri()}?mode=ro{mode}"
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        try:
+            if inode != checked:
+                check(connection, None)
+            if not _version(connection, path):
+                raise Damaged("it is empty")
+        except BaseException:
+            connection.close()
+            raise
+        return connection, inode
+    except FileNotFoundError:
+        raise StoreUnavailable("closed", f"there is no file {path}") from None
+    except (sqlite3.Error, Damaged) as error:
+        if not is_damage(error):
+            raise unavailable(error, path) from error
+        way_out = "it is no backup, or a damaged one; use another"
+        raise StoreUnavailable("corrupt", f"{path} cannot be read ({error}): {way_out}") from error
+    except OSError as error:
+        raise StoreUnavailable("closed", f"{path} cannot be read: {error}") from error
+
+
+def finish(path: Path) -> None:
+    """Check a file that nobody has open as a whole, and make it one file without a log beside it. Raises Damaged."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        check(connection, None)
+        connection.execute("PRAGMA journal_mode = DELETE")
+    finally:
+        connection.close()
+    path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
+
+
 def set_aside_damaged(path: Path, inode: int, error: Exception) -> None:
     """Set the file aside that turned out damaged while it was read, unless another process did so already."""
     with suppress(OSError), _alone(path):
@@ -153,11 +192,12 @@ def _connect(path: Path, checked: int | None, limit_pages: int | None) -> tuple[
     return connection, inode
 
 
-def check(connection: sqlite3.Connection, most_s: float) -> None:
+def check(connection: sqlite3.Connection, most_s: float | None) -> None:
     """Look for faults for at most `most_s` seconds. Raises Damaged or sqlite3.DatabaseError."""
-    if most_s <= 0:
+    if most_s == 0:
         return
-    timer = threading.Timer(most_s, connection.interrupt)  # a progress handler is not called inside the check
+    # A progress handler is not called inside the check.
+    timer = threading.Timer(threading.TIMEOUT_MAX if most_s is None else most_s, connection.interrupt)
     timer.start()
     try:
         faults = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
@@ -169,7 +209,7 @@ def check(connection: sqlite3.Connection, most_s: float) -> None:
         timer.cancel()
         timer.join()
     if faults != ["ok"]:
-        raise Damaged("; ".join(faults))
+        raise Damaged("; ".join(" ".join(faults).splitlines()))
 
 
 def _update(connection: sqlite3.Connection, path: Path) -> None:
