@@ -1,4 +1,4 @@
-"""Programs beside `serve`: the collector alone, the MCP server alone, and a check of the settings."""
+"""Programs beside `serve`: the collector alone, the MCP server alone, a check of the settings, backup and restore."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 from mcp_server.server import create_server, http_app, run_stdio
 from monitoring import catalog as catalogue
+from monitoring import inventory
 from monitoring.backends import LocalBackend
 from monitoring.errors import BadSetting, StoreUnavailable
 from monitoring.queries import FleetQueries
+from monitoring.store.backup import Copied, backup, restore
 from monitoring.store.redis import SampleStore
 from web import __version__
 from web.collector import Collector
@@ -73,6 +76,33 @@ async def check(settings: Settings) -> dict[str, Any]:
         except StoreUnavailable as error:
             return {"store": error.cause, "message": str(error)}
         return {"store": "connected" if status.pop("connected") else "disconnected", **status}
+
+
+async def make_backup(settings: Settings, file: Path) -> str:
+    """Writes all of the store into a new file; returns a sentence about it."""
+    async with AsyncExitStack() as stack:
+        store, _ = await open_store(settings, stack)
+        assert store.cold is not None
+        await store.begin()
+        copied = await backup(store, store.cold, file)
+        return f"backed up {await _described(copied, store)} to {file}"
+
+
+async def restore_backup(settings: Settings, file: Path, *, replace: bool) -> str:
+    """Fills the store with what a backup holds; returns a sentence about it."""
+    async with AsyncExitStack() as stack:
+        store, _ = await open_store(settings, stack)
+        assert store.cold is not None
+        copied = await restore(file, store, store.cold, replace=replace)
+        return f"restored {await _described(copied, store)} from {file}"
+
+
+async def _described(copied: Copied, store: SampleStore) -> str:
+    servers = len(inventory.build(await store.labels(), catalogue.load()).servers)
+    return (
+        f"{servers} servers, {copied.series} series, {copied.samples} samples, {copied.values} JSON values"
+        f" ({copied.bytes} bytes, checked) in {copied.seconds:.1f} seconds,"
+    )
 
 
 async def _history(store: SampleStore) -> dict[str, Any] | str:

@@ -1,4 +1,4 @@
-"""The command `openmanager`: serve, collect, ask, mcp, check. Flags are made from the settings."""
+"""The command `openmanager`: serve, collect, ask, mcp, check, backup, restore. Flags are made from the settings."""
 
 from __future__ import annotations
 
@@ -55,6 +55,15 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="read the settings and try the connections")
     check.set_defaults(run=_check)
     _flags(check)
+    backup = commands.add_parser("backup", help="write all that is kept into one file, while the server runs")
+    backup.add_argument("file", type=Path, help="a file that does not exist yet")
+    backup.set_defaults(run=_backup)
+    _flags(backup)
+    restore = commands.add_parser("restore", help="fill an empty store with what a backup holds")
+    restore.add_argument("file", type=Path, help="a file that `openmanager backup` wrote")
+    restore.add_argument("--replace", action="store_true", help="remove first what the store has")
+    restore.set_defaults(run=_restore)
+    _flags(restore)
     return parser
 
 
@@ -166,6 +175,20 @@ def _check(args: argparse.Namespace) -> int:
     for name, value in facts.items():
         print(f"{name}: {value}")
     return 0 if facts["store"] == "connected" else 1
+
+
+def _backup(args: argparse.Namespace) -> int:
+    from web.alone import make_backup
+
+    print(asyncio.run(make_backup(_settings(args), args.file)))
+    return 0
+
+
+def _restore(args: argparse.Namespace) -> int:
+    from web.alone import restore_backup
+
+    print(asyncio.run(restore_backup(_settings(args), args.file, replace=args.replace)))
+    return 0
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from monitoring.ingest.targets_file import TargetsFile
 from monitoring.ingest.validation import Gate
 from monitoring.model import Batch, Matcher
 from monitoring.simulator import SimulatedFleet
+from monitoring.simulator.record import FleetRecord
 from monitoring.store.families import Families
 from monitoring.store.lease import Lease
 from monitoring.store.redis import SampleStore
@@ -122,6 +123,7 @@ class Collector:
                 if self.fleet is not None:
                     tasks.create_task(self._follow(), name="demo")
                     tasks.create_task(self._backfill(self.fleet), name="backfill")
+                    tasks.create_task(self._record(self.fleet), name="record")
         finally:
             self.scrape = None
             if self.lease.ending:
@@ -180,6 +182,19 @@ class Collector:
         while True:
             await asyncio.sleep(LOOK_S)
             await self._try_to_obey()
+
+    async def _record(self, fleet: SimulatedFleet) -> None:
+        """Keeps the fleet's definition and what it plays in the cold layer, once a minute."""
+        if self._store.cold is None:
+            return
+        record = FleetRecord(fleet, self._store.cold)
+        while True:
+            try:
+                if fleet.running:
+                    await record.write(self._clock())
+            except StoreUnavailable as error:
+                log.warning("record.skipped cause=%s", error.cause)
+            await asyncio.sleep(UPKEEP_S)
 
     async def _try_to_obey(self) -> None:
         try:

@@ -20,6 +20,9 @@ from monitoring.store.cold_tables import ColdStore
 from monitoring.store.redis import SampleStore
 from monitoring.store.scripts import META, json_key
 
+_LEADER = f"{META.removesuffix('meta')}leader"
+_PASSING = ("collector",)
+"""Kinds of JSON values that hold only for the running collector."""
 _HOURS_AT_ONCE = 64
 _DIGEST = "backup_digest"
 """The fact that tells damage inside of blocks, which SQLite cannot see."""
@@ -70,6 +73,7 @@ async def restore(file: Path, store: SampleStore, cold: ColdStore, *, replace: b
     try:
         await source.open()
         await _verify(file)
+        await _refuse_company(store)
         if not await _empty(store, cold):
             if not replace:
                 raise BadSetting("the store is not empty; restore with --replace, which removes what is there first")
@@ -185,10 +189,17 @@ async def _values(store: SampleStore) -> AsyncIterator[list[Value]]:
         now, found = time.time(), []
         for key, body in zip(keys, bodies, strict=True):
             left_ms = await store.connection.guarded(lambda key=key: redis.pttl(key))  # type: ignore[misc]
-            if body is not None and left_ms != -2:
-                kind, _, name = key.decode().removeprefix(prefix).partition(":")
+            kind, _, name = key.decode().removeprefix(prefix).partition(":")
+            if body is not None and left_ms != -2 and kind not in _PASSING:
                 found.append(Value(kind, name, body, None if left_ms == -1 else now + left_ms / 1000))
         yield found
+
+
+async def _refuse_company(store: SampleStore) -> None:
+    """A collector would begin to fill the store in the middle of it."""
+    redis = store.connection.redis
+    if await store.connection.guarded(lambda: redis.exists(_LEADER)):
+        raise BadSetting("a collector runs on this store; stop `openmanager serve` and `collect`, then restore")
 
 
 async def _empty(store: SampleStore, cold: ColdStore) -> bool:

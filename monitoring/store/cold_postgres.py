@@ -35,13 +35,14 @@ class PostgresStore(ColdStore):
         self._url = url
         self._timeout_s = timeout_s
         self._pool: asyncpg.Pool | None = None
-        self._updated = False
+        self._updated = self._closed = False
         self._opening = asyncio.Lock()
 
     async def open(self) -> None:
         await self._try(_nothing)
 
     async def close(self) -> None:
+        self._closed = True
         pool, self._pool = self._pool, None
         if pool is None:
             return
@@ -74,6 +75,8 @@ class PostgresStore(ColdStore):
         return {"kind": "postgresql", "place": self.place, "bytes": size, "version": version}
 
     async def _try(self, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+        if self._closed:
+            raise StoreUnavailable("closed", f"PostgreSQL at {self.place} was closed by this process; open it anew")
         for attempt in range(1, _TRIES + 1):
             try:
                 pool = await self._connected()

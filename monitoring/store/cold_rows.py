@@ -47,11 +47,11 @@ class ServerTemplate(NamedTuple):
 
 
 class ScenarioRun(NamedTuple):
-    """One incident that was played, with the truth about it. Times are Unix seconds."""
+    """One incident that was played, with the truth about it. Unix seconds; no end while it is under way."""
 
     id: str
     scenario: str
     started: float
-    ended: float
+    ended: float | None
     parameters: dict[str, Any]
     ground_truth: dict[str, Any]

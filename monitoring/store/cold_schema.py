@@ -59,7 +59,7 @@ CREATE TABLE fact (shard INTEGER NOT NULL, key {name} NOT NULL, value TEXT NOT N
 CREATE TABLE server_templates (id {name} NOT NULL PRIMARY KEY, type TEXT NOT NULL, spec TEXT NOT NULL);
 CREATE TABLE scenario_execution_log (
     id {name} NOT NULL PRIMARY KEY, scenario TEXT NOT NULL,
-    started DOUBLE PRECISION NOT NULL, ended DOUBLE PRECISION NOT NULL,
+    started DOUBLE PRECISION NOT NULL, ended DOUBLE PRECISION,
     parameters TEXT NOT NULL, ground_truth TEXT NOT NULL
 );
 CREATE TABLE value (

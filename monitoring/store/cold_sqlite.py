@@ -83,11 +83,14 @@ class _Thread:
         self._connect = connect
         self._renames = renames
         self._executor = ThreadPoolExecutor(1, name)
+        self._closed = False
         self._connection: sqlite3.Connection | None = None
         self._inode: int | None = None
 
     async def run(self, work: Work[T], timeout_s: float | None) -> T:
         """The result of `work` in this thread. A reader's work is broken off when its time is over."""
+        if self._closed:
+            raise StoreUnavailable("closed", f"{self._path} was closed by this process; open it anew")
         self.waiting += 1
         future = asyncio.get_running_loop().run_in_executor(self._executor, self._guarded, work, timeout_s)
         future.add_done_callback(self._done)
@@ -99,6 +102,9 @@ class _Thread:
 
     async def close(self) -> None:
         """End the thread after the work that waits."""
+        if self._closed:
+            return
+        self._closed = True
         await asyncio.get_running_loop().run_in_executor(self._executor, self._disconnect)
         self._executor.shutdown()
 

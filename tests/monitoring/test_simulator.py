@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from monitoring.ingest.scrape import ScrapeLoop
 from monitoring.inventory import build
 from monitoring.model import Batch, label_key
 from monitoring.simulator import EPOCH, SimulatedFleet
+from monitoring.simulator.record import FleetRecord
+from monitoring.store.cold import open_cold
 
 NOW = 1_764_000_000.0
 FLEET = SimulatedFleet(now=lambda: NOW)
@@ -132,3 +135,20 @@ def test_every_incident_shows_where_its_truth_says():
 def test_something_is_always_under_way():
     for minute in range(0, 21 * 60, 5):
         assert FLEET.incidents(NOW + minute * 60, NOW + minute * 60)
+
+
+async def test_the_record_has_the_servers_and_each_incident_once_with_its_end_when_it_is_over(tmp_path: Path) -> None:
+    cold, fleet, start = open_cold(None, tmp_path), SimulatedFleet(), EPOCH + 40 * 3600.0
+    record = FleetRecord(fleet, cold)
+    for minute in range(0, 600, 10):
+        await record.write(start + minute * 60)
+    await FleetRecord(SimulatedFleet(), cold).write(start + 600 * 60)  # a restart
+    now, rows = start + 600 * 60, await cold.runs()
+    played = fleet.incidents(start - 25 * 3600, now)
+    assert {(r.scenario, r.started, r.ended) for r in rows} == {
+        (i.scenario.name, i.start, i.end if i.end <= now else None) for i in played
+    }
+    assert len(rows) == len(played) > 5
+    assert {r.ground_truth["server"] for r in rows} == {"api-02", "batch-01", "db-01"}
+    assert [t.id for t in await cold.templates()] == sorted(fleet.names())
+    await cold.close()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from monitoring.errors import StoreUnavailable
 from monitoring.store.cold import Catalogued, ColdStore, ScenarioRun, Segment, ServerTemplate, open_cold
 from tests.conftest import emptied
 
@@ -107,6 +108,14 @@ async def test_the_simulated_fleet_and_what_it_played_are_kept(cold: ColdStore) 
     assert await cold.templates() == [web]
     assert [r.id for r in await cold.runs()] == ["leak@0", "leak@1"]
     assert (await cold.runs())[1] == run
+
+
+async def test_a_store_that_was_closed_says_so(cold: ColdStore) -> None:
+    await cold.close()
+    await cold.close()
+    with pytest.raises(StoreUnavailable) as failure:
+        await cold.series()
+    assert failure.value.cause == "closed"
 
 
 async def test_the_status_says_how_much_there_is(cold: ColdStore) -> None:
