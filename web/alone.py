@@ -85,7 +85,7 @@ async def make_backup(settings: Settings, file: Path) -> str:
         assert store.cold is not None
         await store.begin()
         copied = await backup(store, store.cold, file)
-        return f"backed up {await _described(copied, store)} to {file}"
+        return f"backed up {await _described(copied, store)}: {file}"
 
 
 async def restore_backup(settings: Settings, file: Path, *, replace: bool) -> str:
@@ -94,14 +94,14 @@ async def restore_backup(settings: Settings, file: Path, *, replace: bool) -> st
         store, _ = await open_store(settings, stack)
         assert store.cold is not None
         copied = await restore(file, store, store.cold, replace=replace)
-        return f"restored {await _described(copied, store)} from {file}"
+        return f"restored {await _described(copied, store)}: {file}"
 
 
 async def _described(copied: Copied, store: SampleStore) -> str:
     servers = len(inventory.build(await store.labels(), catalogue.load()).servers)
     return (
         f"{servers} servers, {copied.series} series, {copied.samples} samples, {copied.values} JSON values"
-        f" ({copied.bytes} bytes, checked) in {copied.seconds:.1f} seconds,"
+        f" ({copied.bytes} bytes, checked) in {copied.seconds:.1f} seconds"
     )
 
 
