@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,11 +33,12 @@ class SqliteStore(ColdStore):
         super().__init__(shard, SQLITE)
         self.path = path
         self.timeout_s = timeout_s
+        self._checked = _Checked()
         self._writer = self._thread("cold-writer", limit_pages)
         self._readers = [self._thread(f"cold-reader-{n}", limit_pages) for n in range(READERS)]
 
     def _thread(self, name: str, limit_pages: int | None) -> _Thread:
-        return _Thread(self.path, name, partial(sqlite_file.connect, limit_pages=limit_pages))
+        return _Thread(self.path, name, self._checked, partial(sqlite_file.connect, limit_pages=limit_pages))
 
     async def open(self) -> None:
         await self._ask(self._writer, lambda _: None, None)
@@ -71,14 +73,22 @@ class SqliteArchive(SqliteStore):
     """A file of ours that is only read, checked as a whole when it is opened, and never renamed."""
 
     def _thread(self, name: str, limit_pages: int | None) -> _Thread:
-        return _Thread(self.path, name, sqlite_file.connect_to_archive, renames=False)
+        return _Thread(self.path, name, self._checked, sqlite_file.connect_to_archive, renames=False)
+
+
+@dataclass(slots=True)
+class _Checked:
+    """The inode of the file that one of the threads checked, so that the others need not."""
+
+    inode: int | None = None
 
 
 class _Thread:
     """One connection, made when it is first needed and again after a failure or when the file is another one."""
 
-    def __init__(self, path: Path, name: str, connect: Connect, *, renames: bool = True) -> None:
+    def __init__(self, path: Path, name: str, checked: _Checked, connect: Connect, *, renames: bool = True) -> None:
         self.waiting = 0
+        self._checked = checked
         self._path = path
         self._connect = connect
         self._renames = renames
@@ -130,7 +140,8 @@ class _Thread:
         if self._connection is not None and sqlite_file.inode_of(self._path) != self._inode:
             self._disconnect()
         if self._connection is None:
-            self._connection, self._inode = self._connect(self._path, self._inode)
+            self._connection, self._inode = self._connect(self._path, self._checked.inode)
+            self._checked.inode = self._inode
         return self._connection
 
     def _disconnect(self) -> None:

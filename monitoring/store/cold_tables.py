@@ -17,8 +17,8 @@ Row = Sequence[Any]
 _HIGHEST = 2**31 - 1
 """Of groups and hours, in a column of 32 bits."""
 _SUMMARY = "seg.metric, seg.hour, seg.grp, seg.generation, seg.count, seg.min, seg.max, seg.sum"
-_GET = f"""SELECT {_SUMMARY}, seg.body FROM {{wanted}} AS w CROSS JOIN seg
-    WHERE seg.shard = $1 AND seg.metric = w.metric AND seg.hour = w.hour AND seg.grp >= w.low AND seg.grp <= w.high"""
+_GET = f"""SELECT {_SUMMARY}, seg.body FROM {{wanted}} AS w CROSS JOIN {{join}}"""
+_MATCH = "seg.shard = $1 AND seg.metric = w.metric AND seg.hour = w.hour AND seg.grp >= w.low AND seg.grp <= w.high"
 _SUMMARIES = f"""SELECT {_SUMMARY} FROM seg WHERE shard = $1 AND metric = $2 AND hour >= $3 AND hour <= $4
     ORDER BY hour, grp"""
 _HOURS = """SELECT metric, hour, max(generation) FROM seg WHERE shard = $1 AND hour >= $2 AND hour <= $3 {and_metric}
@@ -67,7 +67,7 @@ class ColdStore(ABC):
     def __init__(self, shard: int, dialect: Dialect) -> None:
         self.shard = shard
         self.last_error: str | None = None
-        self._get = _GET.format(wanted=dialect.wanted)
+        self._get = _GET.format(wanted=dialect.wanted, join=dialect.join.format(match=_MATCH))
 
     @abstractmethod
     async def open(self) -> None:
