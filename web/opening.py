@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from monitoring.errors import StoreUnavailable
+from monitoring.store.address import secured
 from monitoring.store.cold import open_cold
 from monitoring.store.redis import SampleStore
 from monitoring.store.server import EmbeddedValkey
@@ -27,6 +28,8 @@ async def open_store(settings: Settings, stack: AsyncExitStack) -> tuple[SampleS
         await valkey.start()
         stack.push_async_callback(valkey.close)
         url = valkey.url
+    else:
+        url = redis_url(settings)
     cold = open_cold(settings.database_url, settings.data_dir)
     stack.push_async_callback(cold.close)
     try:
@@ -36,6 +39,18 @@ async def open_store(settings: Settings, stack: AsyncExitStack) -> tuple[SampleS
     store = SampleStore(url, cold=cold, timeout_s=STORE_TIMEOUT_S)
     stack.push_async_callback(store.close)
     return store, valkey
+
+
+def redis_url(settings: Settings) -> str:
+    """The URL of `redis_url` with the TLS files of the settings. Raises BadSetting."""
+    assert settings.redis_url is not None
+    return secured(
+        settings.redis_url,
+        ca=settings.redis_ca,
+        cert=settings.redis_cert,
+        key=settings.redis_key,
+        required=settings.redis_tls_required,
+    )
 
 
 @asynccontextmanager

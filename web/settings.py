@@ -24,6 +24,10 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
     data_dir: Path = Field(Path("data"), description="Folder of the embedded store and of the history.")
     redis_url: str | None = Field(None, description="Use this Redis or Valkey instead of the embedded one.")
+    redis_ca: Path | None = Field(None, description="File of the authorities that may vouch for Redis (rediss://).")
+    redis_cert: Path | None = Field(None, description="File of our certificate, where Redis asks for one.")
+    redis_key: Path | None = Field(None, description="File of the private key of `redis_cert`.")
+    redis_tls_required: bool = Field(False, description="Refuse a `redis_url` that is not encrypted.")
     database_url: str | None = Field(
         None,
         description="Keep history in this database (postgresql://…, sqlite:///FILE) instead of DATA_DIR/history.db.",

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 _SUN_PATH = 100
 """Longest socket path in bytes; the kernel takes 108 on Linux, 104 elsewhere."""
 _POLL_S = 0.005
+_ANSWER_S = 2.0
+"""A server that does not answer within this is asked again."""
 _READY_S = 120.0
 """A server that reads back its log may take this long; 24 h of 1,000 servers need under 2 s."""
 _STOP_S = 10.0
@@ -198,17 +200,24 @@ class EmbeddedValkey:
     async def _answering(self) -> int | None:
         """The process id of the server that answers on our socket for our directory, or None. Raises BadSetting."""
         try:
-            async with self._client() as redis:
+            async with asyncio.timeout(_ANSWER_S), self._client() as redis:
                 folder = (await redis.config_get("dir"))["dir"]
                 pid: int = (await redis.info("server"))["process_id"]
-        except (RedisError, OSError):  # BusyLoadingError among them
+        except (RedisError, OSError):  # BusyLoadingError and TimeoutError among them
             return None
         if folder is None or not self.data_dir.samefile(folder):
             raise BadSetting(f"the server at '{self.socket_path}' keeps '{folder}', not '{self.data_dir}'")
         return pid
 
     def _client(self) -> Redis:
-        return Redis(unix_socket_path=str(self.socket_path), decode_responses=True, retry=Retry(NoBackoff(), 0))
+        """Its calls go under `asyncio.timeout`: redis-py's own limit loses cancellations on Python 3.11."""
+        return Redis(
+            unix_socket_path=str(self.socket_path),
+            decode_responses=True,
+            socket_timeout=None,
+            socket_connect_timeout=None,
+            retry=Retry(NoBackoff(), 0),
+        )
 
     def _alive(self) -> bool:
         if self._process is not None:
@@ -220,7 +229,7 @@ class EmbeddedValkey:
         if self.pid is None and self._process is not None:  # it was just started and does not listen yet
             self._process.terminate()
         try:
-            async with self._client() as redis:
+            async with asyncio.timeout(_STOP_S / 2), self._client() as redis:
                 await redis.shutdown(nosave=True)
         except (RedisError, OSError) as exc:
             log.info("store.shutdown_refused error=%s", exc)
