@@ -22,6 +22,8 @@ from monitoring.model import Labels
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
 _LABEL = re.compile(rf"[ \t]*(?:([a-zA-Z_][a-zA-Z0-9_]*)|{_QUOTED})[ \t]*=[ \t]*{_QUOTED}[ \t]*(,|$)")
+_PLAIN = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="([^"\\]*)"(?:,|$)')
+"""A label as nearly all exporters write it: no space, no escape."""
 _QUOTED_NAME = re.compile(rf"[ \t]*{_QUOTED}[ \t]*(,|$)")
 _SERIES = re.compile(r'[ \t]*([^\s{"#]*)[ \t]*(?:\{((?:[^"{}]|"(?:[^"\\]|\\.)*")*)\})?[ \t]*')
 _ESCAPE = re.compile(r'\\([\\n"])')
@@ -234,6 +236,12 @@ def _read_pairs(text: str, labels: dict[str, str]) -> None:
     """Adds the labels of `a="b",…}`."""
     if not text.endswith("}"):
         _fail("the labels do not end with '}'")
+    plain = _PLAIN.findall(text[:-1])
+    used = sum([len(name) + len(value) + 4 for name, value in plain]) - (text[-2:-1] != ",")
+    names = {name for name, _ in plain}
+    if used == len(text) - 1 and len(names) == len(plain) and names.isdisjoint(labels):  # nothing stands between them
+        labels.update([pair for pair in plain if pair[1]])
+        return
     seen = set(labels)
     position, end = 0, len(text[:-1].rstrip())
     while position < end:
