@@ -48,8 +48,6 @@ class Names:
     """What DNS says about the names of some groups, each on its own interval."""
 
     def __init__(self, resolve: Resolve | None = None) -> None:
-        self.version = 0
-        """Grows when an answer changes."""
         self.failures: Counter[str] = Counter()
         """Refreshes that failed, by name: the targets of the last good answer stayed."""
         self._resolve = resolve
@@ -88,7 +86,6 @@ class Names:
         entries = sorted((_entry(query, name, host, port) for host, port in records), key=lambda entry: entry[0])
         if self._answers.get((query, name)) != entries:
             self._answers[query, name] = entries
-            self.version += 1
             log.info("dns.changed name=%s type=%s targets=%d", name, query.type, len(entries))
 
 

@@ -85,7 +85,7 @@ class TargetsFile:
     def _assemble(self, *, strict: bool = False) -> None:
         """Makes the targets anew where something changed. `strict`: an address of the file itself must be sound."""
         found = [(one, self._discovered(one)) for one in self._jobs]
-        seen = (id(self._jobs), self.names.version, [[file.stamp for file in self._files.values()], len(self._files)])
+        seen = [entries for _, entries in found]
         if seen == self._seen and not strict:
             return
         made: list[Target | DroppedTarget] = []
