@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, tzinfo
@@ -33,13 +33,14 @@ from monitoring.queries import FleetQueries
 from monitoring.store.board import BoardStore
 from monitoring.store.redis import SampleStore
 from web import __version__, envelope
+from web.cache import Cache
 from web.collection import Collection
 from web.collector import Collector
 from web.live import LiveFleet
 from web.middleware import BodyLimit, SecurityHeaders, Shortcut, VersionedPaths
 from web.opening import background, open_store
 from web.parts import Answers, Parts
-from web.routes import ask, fleet, ingest, otlp, pages, prometheus, system
+from web.routes import ask, fleet, ingest, otlp, pages, prometheus, series, system
 from web.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> Fa
 
     app = FastAPI(title="OpenManager", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     envelope.install(app)
-    for module in (ask, fleet, prometheus, ingest, otlp, system, pages):
+    for module in (ask, fleet, series, prometheus, ingest, otlp, system, pages):
         app.include_router(module.router)
     app.mount("/static", pages.Assets(directory=pages.STATIC))
     app.add_middleware(BodyLimit)
@@ -99,6 +100,8 @@ async def _open(settings: Settings, clock: Callable[[], float], stack: AsyncExit
     said = MetadataBook()
     collection = Collection(store, collector, said, clock)
     answers, zone = Answers(store), local_zone()
+    details: Cache[bytes] = Cache("details", len, fresh_s=5.0, stale_s=5.0, max_bytes=32 << 20, clock=clock)
+    stack.push_async_callback(details.close)
     parts = Parts(
         settings,
         store,
@@ -106,6 +109,7 @@ async def _open(settings: Settings, clock: Callable[[], float], stack: AsyncExit
         direct,
         engine,
         live,
+        details,
         answers,
         collection,
         tools,
@@ -168,7 +172,7 @@ def _recall(holder: list[Parts]) -> Callable[[str], Awaitable[dict[str, Any] | N
     return recalled
 
 
-def _stamp(store: SampleStore) -> Callable[[], object]:
+def _stamp(store: SampleStore) -> Callable[[], Hashable]:
     """Changes when this process learns of samples or series, and when the store goes away or comes back."""
     return lambda: (store.catalog_version, store.newest_ms(), store.connection.connected_since is None)
 

@@ -89,6 +89,10 @@ class Board:
             self._data.pop("cached")
         return self._data
 
+    def size(self) -> int:
+        """Bytes of the bodies."""
+        return sum(map(len, self.bodies.values()))
+
     def encode_all(self) -> None:
         """Compresses now what would be compressed when first wanted."""
         for coding in CODINGS:

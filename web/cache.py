@@ -59,7 +59,7 @@ class Cache(Generic[T]):
         """The value of `key` as of `version`, made by `make` where none is fresh enough."""
         held = self._held.get(key)
         age = float("inf") if held is None or held.version != version else self._clock() - held.made
-        if held is not None and age < self._stale_s:
+        if held is not None and 0 <= age < self._stale_s:
             self._held.move_to_end(key)
             requests_total[self.name, "hit" if age < self._fresh_s else "stale"] += 1
             if age >= self._fresh_s and (key, version) not in self._making:

@@ -43,8 +43,17 @@ def encode(body: Any) -> bytes:
 
 def success(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """``{"success": true, "data": …, "timestamp", "version"}``"""
-    body = {"success": True, "data": data, "timestamp": rfc3339(time.time()), "version": __version__}
-    return Response(encode(body), status, headers, "application/json")
+    return Response(encoded(data), status, headers, "application/json")
+
+
+def encoded(data: Any) -> bytes:
+    """The bytes of a success, which may be kept; they carry the time when they were made."""
+    return encode({"success": True, "data": data, "timestamp": rfc3339(time.time()), "version": __version__})
+
+
+def json_bytes(body: bytes) -> Response:
+    """A reply of bytes that `encoded` made."""
+    return Response(body, media_type="application/json")
 
 
 def failure(status: int, message: str, code: str | None = None, details: Any = None) -> Response:

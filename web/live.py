@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import aclosing
 from typing import Any, NamedTuple
 
@@ -70,7 +70,7 @@ class LiveFleet:
     def __init__(
         self,
         queries: FleetQueries,
-        stamp: Callable[[], object],
+        stamp: Callable[[], Hashable],
         clock: Callable[[], float],
         boards: BoardStore | None = None,
         leads: Callable[[], bool] = lambda: True,
@@ -121,6 +121,10 @@ class LiveFleet:
                 if self.board is None:
                     raise
                 return self._as_stale(self.board), False
+
+    def version(self) -> Hashable:
+        """Changes when samples or series came: what was made from an earlier version is not to be served."""
+        return self._stamp()
 
     async def data(self) -> Data:
         """The reading as data, for routes that show parts of it."""

@@ -27,6 +27,7 @@ from monitoring.queries import FleetQueries
 from monitoring.store.redis import SampleStore
 from monitoring.store.server import EmbeddedValkey
 from web import __version__
+from web.cache import Cache
 from web.collection import Collection
 from web.collector import Collector
 from web.live import LiveFleet
@@ -91,6 +92,8 @@ class Parts:
     queries: FleetQueries
     engine: UnifiedAIEngine
     live: LiveFleet
+    details: Cache[bytes]
+    """Replies about one server or some series, as encoded."""
     answers: Answers
     collection: Collection
     tools: ToolClient

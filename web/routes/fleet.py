@@ -11,11 +11,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from monitoring.expressions import expression
 from monitoring.fleet import SEVERITY
-from monitoring.inventory import IDENTITY
+from monitoring.inventory import IDENTITY, Server
 from monitoring.queries import row_dicts
 from monitoring.windows import span, step_for
 from web.board import Dashboard
-from web.envelope import failure, success
+from web.envelope import encoded, failure, json_bytes, success
 from web.live import LiveFleet
 from web.parts import Parts, parts
 from web.stream import Realtime
@@ -55,17 +55,20 @@ async def servers(
     status: Annotated[str | None, Query()] = None,
     type_: Annotated[str | None, Query(alias="type")] = None,
     match: Annotated[str | None, Query(max_length=200)] = None,
+    ids: Annotated[str | None, Query(max_length=20_000)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
     offset: Annotated[int, Query(ge=0)] = 0,
 ) -> Response:
-    """The servers, worst first; filtered by status, type or a part of the name."""
+    """The servers, worst first; filtered by status, type, a part of the name, or `ids` with commas between."""
     if status is not None and status not in SEVERITY:
         return failure(422, f"no status '{status}'; there are {', '.join(SEVERITY)}", "invalid")
     data = await parts(request).live.data()
+    wanted = None if ids is None else await _wanted(parts(request), ids)
     found = [
         s
         for s in data["servers"]
-        if (status is None or s["status"] == status)
+        if (wanted is None or s["id"] in wanted)
+        and (status is None or s["status"] == status)
         and (type_ is None or s["type"] == type_)
         and (match is None or match.lower() in s["id"].lower())
     ]
@@ -91,16 +94,12 @@ async def this_process(request: Request) -> Response:
 async def server(request: Request, server_id: str, window: Annotated[str, Query(max_length=60)] = "1h") -> Response:
     """One server with its series over a window, and what is firing on it."""
     p = parts(request)
-    inventory = await p.queries.inventory()
-    found = inventory.resolve(server_id)
-    data = await p.live.data()
-    shown = next((s for s in data["servers"] if s["id"] == found.id), None)
-    if shown is None:
-        state = await p.queries.state()
-        shown = {"id": found.id, "type": found.type, "status": "unknown", "as_of": state.time}
-    alerts = [row for row in row_dicts(await p.queries.list_alerts(limit=100)) if row["server"] == found.id]
-    metrics = await _metrics(p, found.id, window)
-    return success({"server": shown, "metrics": metrics, "alerts": alerts, "logs": []})
+    found = (await p.queries.inventory()).resolve(server_id)
+
+    async def make() -> bytes:
+        return encoded(await _detail(p, found, window))
+
+    return json_bytes(await p.details.get((found.id, window), p.live.version(), make))
 
 
 @router.get("/alerts")
@@ -115,21 +114,35 @@ async def alerts(
     return success({"alerts": row_dicts(reading), "total": reading.total})
 
 
+async def _detail(p: Parts, found: Server, window: str) -> dict[str, Any]:
+    data = await p.live.data()
+    shown = next((s for s in data["servers"] if s["id"] == found.id), None)
+    if shown is None:
+        state = await p.queries.state()
+        shown = {"id": found.id, "type": found.type, "status": "unknown", "as_of": state.time}
+    alerts = [row for row in row_dicts(await p.queries.list_alerts(limit=100)) if row["server"] == found.id]
+    return {"server": shown, "metrics": await _metrics(p, found.id, window), "alerts": alerts, "logs": []}
+
+
+async def _wanted(p: Parts, ids: str) -> set[str]:
+    """The servers of a list with commas. Raises UnknownServer."""
+    inventory = await p.queries.inventory()
+    return {inventory.resolve(name.strip()).id for name in ids.split(",") if name.strip()}
+
+
 async def _metrics(p: Parts, server_id: str, window: str) -> dict[str, Any]:
     inventory = await p.queries.inventory()
     start, end = span(window, p.clock())
     step = step_for(end - start, 240, least=15)
     start = (start // step + 1) * step
+    concepts = [p.queries.catalog.concepts[name] for name in CHARTS]
+    asked = [(concept, query) for concept in concepts if (query := expression(concept, inventory, [server_id]))]
+    matrices = await p.queries.backend.ranges([(query, start, end, step) for _, query in asked])
     found: dict[str, Any] = {}
-    for name in CHARTS:
-        concept = p.queries.catalog.concepts[name]
-        query = expression(concept, inventory, [server_id])
-        if query is None:
-            continue
-        matrix = await p.queries.backend.range(query, start, end, step)
+    for (concept, query), matrix in zip(asked, matrices, strict=True):
         for labels, values in zip(matrix.labels, matrix.values, strict=True):
             part = next((v for k, v in sorted(labels.items()) if k not in IDENTITY and k != "__name__"), None)
-            key = f"{name}:{part}" if part else name
+            key = f"{concept.name}:{part}" if part else concept.name
             if key not in found:
                 found[key] = {"unit": concept.unit, "query": query, "times": matrix.times, "values": values}
     return found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import time
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
@@ -10,8 +11,10 @@ from starlette.responses import PlainTextResponse, Response
 
 from assistant.engine import answers_total
 from assistant.ways import fallbacks_total
+from monitoring.windows import rfc3339
+from web.cache import requests_total
 from web.envelope import failure, success
-from web.parts import parts
+from web.parts import Parts, parts
 
 router = APIRouter()
 TARGET_MS = 10.0
@@ -51,14 +54,33 @@ async def readyz(request: Request) -> Response:
 async def redis_status(request: Request) -> Response:
     """A measured PING, and how the connection has been; 500 with the error where it is away."""
     p = parts(request)
-    status = await p.store.status()
-    if not status["connected"]:
-        return failure(500, status.get("last_error") or "the store does not answer", "store_unavailable", status)
-    took = status["ping_ms"]
-    grade = "optimal" if took < TARGET_MS else "degraded"
-    performance = {"target": "<10ms", "actual": took, "status": grade}
+    facts = await p.store.status()
+    since, now = facts["connected_since"], time.time()
+    shown = {
+        **facts,
+        "status": _connection(p, facts),
+        "connectedAt": None if since is None else rfc3339(since),
+        "uptime": None if since is None else round(now - since, 3),
+        "lastError": facts["last_error"],
+        "timestamp": rfc3339(now),
+    }
+    if not facts["connected"]:
+        message = facts["last_error"] or "the store does not answer"
+        return failure(500, message, "store_unavailable", {**shown, "responseTime": None, "performance": None})
+    took = facts["ping_ms"]
+    performance = {"target": "<10ms", "actual": took, "status": "optimal" if took < TARGET_MS else "degraded"}
     restarts = {} if p.valkey is None else {"restarts": p.valkey.restarts}
-    return success({**status, "status": "connected", "responseTime": took, "performance": performance, **restarts})
+    return success({**shown, "responseTime": took, "performance": performance, **restarts})
+
+
+def _connection(p: Parts, facts: dict[str, Any]) -> Literal["connected", "disconnected", "reconnecting", "error"]:
+    """How the connection is: `error` where the store answers, but not as it should."""
+    if facts["connected"]:
+        return "connected"
+    if facts["cause"] in ("loading", "readonly", "full"):
+        return "error"
+    embedded = p.valkey is not None and p.valkey.restarts > 0
+    return "reconnecting" if embedded or p.store.samples_appended else "disconnected"
 
 
 @router.get("/metrics")
@@ -82,6 +104,20 @@ async def metrics(request: Request) -> Response:
             f'openmanager_samples_refused_total{{road="{road}",reason="{reason}"}} {n}'
             for (road, reason), n in sorted(p.refused().items())
         ),
+        "# HELP openmanager_cache_requests_total Requests to each cache, by how they were served.",
+        "# TYPE openmanager_cache_requests_total counter",
+        *(
+            f'openmanager_cache_requests_total{{cache="{c}",result="{r}"}} {n}'
+            for (c, r), n in sorted(requests_total.items())
+        ),
+        "# HELP openmanager_cache_bytes Bytes that each cache holds.",
+        "# TYPE openmanager_cache_bytes gauge",
+        f'openmanager_cache_bytes{{cache="dashboard"}} {0 if p.live.board is None else p.live.board.size()}',
+        f'openmanager_cache_bytes{{cache="details"}} {p.details.bytes}',
+        f'openmanager_cache_bytes{{cache="samples"}} {p.store.copy.hours.nbytes}',
+        "# HELP openmanager_stream_readers Readers of /api/servers/realtime.",
+        "# TYPE openmanager_stream_readers gauge",
+        f"openmanager_stream_readers {p.live.stream.readers}",
         "# HELP process_resident_memory_bytes Resident memory.",
         "# TYPE process_resident_memory_bytes gauge",
         f"process_resident_memory_bytes {facts['rss_bytes']}",
