@@ -70,18 +70,25 @@ answers_total: Counter[tuple[str, str]] = Counter()
 class UnifiedAIEngine:
     """The only entry for chat, REST and the MCP tool `ask`. One per process (`shared`)."""
 
-    def __init__(self, understanding: Understanding, ways: Ways, direct: FleetQueries, memory: FleetQueries) -> None:
+    def __init__(
+        self,
+        understanding: Understanding,
+        ways: Ways,
+        direct: FleetQueries,
+        memory: FleetQueries,
+        conversations: Conversations | None = None,
+    ) -> None:
         self.understanding = understanding
         self._ways = ways
         self._direct = direct
         self._memory = memory
-        self._conversations = Conversations()
+        self._conversations = conversations or Conversations()
         self._slots = asyncio.Semaphore(SLOTS)
 
     async def answer(self, question: Question, watch: Watch | None = None) -> Answer:
         """Understands, reads by the first way that works, and words the result. Always answers."""
         started, trail = time.perf_counter(), Trail(self._ways.first, watch=watch)
-        last = self._conversations.last(question.session_id, question.now)
+        last = await self._conversations.last(question.session_id, question.now, question.zone)
         async with self._slots:
             try:
                 async with asyncio.timeout(DEADLINE_S):
@@ -92,7 +99,7 @@ class UnifiedAIEngine:
         await trail.step("merged", f"{len(draft.evidence)} queries", 0.0)
         answer = self._finished(question, query, draft, trail, time.perf_counter() - started)
         answers_total[answer.engine, answer.status] += 1
-        self._conversations.keep(question.session_id, Turn(query, draft.mentioned, question.now))
+        await self._conversations.keep(question.session_id, Turn(query, draft.mentioned, question.now))
         return answer
 
     async def _answered(self, question: Question, last: Turn | None, trail: Trail) -> tuple[Query, Draft]:

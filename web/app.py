@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Route
 
+from assistant.conversation import Conversations
 from assistant.engine import UnifiedAIEngine, forget, shared
 from assistant.mcp_client import ToolClient
 from assistant.query import Question
@@ -39,7 +40,7 @@ from web.collector import Collector
 from web.live import LiveFleet
 from web.middleware import BodyLimit, SecurityHeaders, Shortcut, VersionedPaths
 from web.opening import background, open_store
-from web.parts import Answers, Parts
+from web.parts import Answers, Parts, Sessions
 from web.routes import ask, fleet, ingest, otlp, pages, prometheus, series, system
 from web.settings import Settings
 
@@ -74,10 +75,15 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> Fa
 
 
 def make_engine(
-    tools: ToolClient | None, direct: FleetQueries, memory: FleetQueries, newest: Callable[[], float | None]
+    tools: ToolClient | None,
+    direct: FleetQueries,
+    memory: FleetQueries,
+    newest: Callable[[], float | None],
+    conversations: Conversations | None = None,
 ) -> UnifiedAIEngine:
-    """The engine over its three ways."""
-    return UnifiedAIEngine(Understanding(direct.catalog), Ways(tools, direct, memory, newest), direct, memory)
+    """The engine over its three ways. Without `conversations`, turns stay in this process."""
+    ways = Ways(tools, direct, memory, newest)
+    return UnifiedAIEngine(Understanding(direct.catalog), ways, direct, memory, conversations)
 
 
 async def _open(settings: Settings, clock: Callable[[], float], stack: AsyncExitStack) -> tuple[Parts, HttpEndpoint]:
@@ -90,7 +96,7 @@ async def _open(settings: Settings, clock: Callable[[], float], stack: AsyncExit
     server = create_server(direct, _asker(holder), __version__, _recall(holder))
     endpoint = http_endpoint(server)
     tools = ToolClient(settings.mcp_url or server, timeout_s=settings.mcp_timeout)
-    engine = make_engine(tools, direct, memory, _newest(store))
+    engine = make_engine(tools, direct, memory, _newest(store), Conversations(Sessions(store), settings.session_ttl_s))
     shared(lambda: engine)  # of several applications in one process (tests), the first has the name
     stack.callback(forget, engine)
     gate = Gate(store.append, clock, settings.retention_s)

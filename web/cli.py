@@ -101,10 +101,13 @@ def _serve(args: argparse.Namespace) -> int:
             f"refusing to listen on '{settings.host}' without authentication, which this version does not have yet; "
             "listen on 127.0.0.1 and put an authenticating proxy in front"
         )
-    if settings.workers > 1:
-        raise BadSetting("--workers above 1 is not supported yet; start with --workers 1")
     if settings.prometheus:
         raise BadSetting("--prometheus is not supported yet; scrape the same targets with --scrape or --targets")
+    if settings.workers > 1:
+        from web.workers import supervise
+
+        asyncio.run(supervise(settings))
+        return 0
     config = uvicorn.Config(
         create_app(settings),
         host=settings.host,

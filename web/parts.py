@@ -82,6 +82,21 @@ class Answers:
         return stored
 
 
+class Sessions:
+    """The turns of conversations, in the store (`assistant.conversation.Memory`)."""
+
+    def __init__(self, store: SampleStore) -> None:
+        self._store = store
+
+    async def get(self, key: str) -> Any | None:
+        """What was kept. Raises StoreUnavailable."""
+        return await self._store.get_json("session", key)
+
+    async def put(self, key: str, value: Any, ttl_s: float) -> None:
+        """Keeps it for `ttl_s`. Raises StoreUnavailable."""
+        await self._store.put_json("session", key, value, ttl_s)
+
+
 @dataclass(slots=True)
 class Parts:
     """Made once in `web.app`, closed there."""

@@ -50,16 +50,19 @@ class Settings(BaseSettings):
     gcp_endpoint: str = Field("https://monitoring.googleapis.com", description="Where that API is.")
     gcp_token_file: Path | None = Field(None, description="File with an access token, in place of Google's own login.")
     retention: str = Field("30d", description="How long samples are kept, as a duration.")
+    session_ttl: str = Field("24h", description="How long a conversation can be taken up again, as a duration.")
     admin_api: bool = Field(False, description="Allow the admin API (deleting series).")
     mcp_url: str | None = Field(None, description="Use the MCP server at this URL for the engine's own calls.")
     mcp_timeout: float = Field(2.0, gt=0, le=10, description="Seconds after which a tool call falls back to direct.")
     prometheus: str | None = Field(
         None, description="Push queries down to this Prometheus-compatible server (not yet)."
     )
-    workers: int = Field(1, ge=1, description="Web processes; more than one is not supported yet.")
+    workers: int = Field(
+        1, ge=1, description="Web processes on the port; beside several, a process of its own collects."
+    )
     log_level: str = Field("info", description="debug, info, warning or error.")
 
-    @field_validator("retention")
+    @field_validator("session_ttl", "retention")
     @classmethod
     def _a_duration(cls, text: str) -> str:
         try:
@@ -67,6 +70,11 @@ class Settings(BaseSettings):
         except BadQuery as error:
             raise ValueError(str(error)) from None
         return text
+
+    @property
+    def session_ttl_s(self) -> float:
+        """How long a conversation is kept, in seconds."""
+        return seconds(self.session_ttl)
 
     @property
     def retention_s(self) -> float:
