@@ -130,7 +130,11 @@ class BoardStore:
         try:
             async with self._connection.redis.pubsub(ignore_subscribe_messages=False) as channel:
                 await channel.subscribe(CHANNEL)
-                while (said := await channel.get_message(timeout=SILENT_S)) is not None:
+                while True:
+                    async with asyncio.timeout(SILENT_S):  # redis-py's own limit loses cancellations on Python 3.11
+                        said = await channel.get_message(timeout=None)
+                    if said is None:
+                        continue
                     if said["type"] == "subscribe":
                         self.linked = True
                         yield None
