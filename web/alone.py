@@ -17,6 +17,7 @@ from monitoring.backends import LocalBackend
 from monitoring.errors import BadSetting, StoreUnavailable
 from monitoring.queries import FleetQueries
 from monitoring.store.backup import Copied, backup, restore
+from monitoring.store.lease import held
 from monitoring.store.redis import SampleStore
 from web import __version__
 from web.collector import Collector
@@ -66,16 +67,41 @@ async def serve_http(settings: Settings, address: str) -> None:
 
 
 async def check(settings: Settings) -> dict[str, Any]:
-    """What the settings lead to: the store's state and how many series it holds."""
+    """Every connection that the settings lead to: what it is, and how it is."""
     async with AsyncExitStack() as stack:
         try:
-            store, _ = await open_store(settings, stack)
-            await store.labels()
-            status = await store.status()
-            status["history"] = await _history(store)
+            store, valkey = await open_store(settings, stack)
         except StoreUnavailable as error:
             return {"store": error.cause, "message": str(error)}
-        return {"store": "connected" if status.pop("connected") else "disconnected", **status}
+        place = store.connection.address
+        facts: dict[str, Any] = {"redis": f"{place.kind} {place.shown}{' (embedded)' if valkey else ''}"}
+        try:
+            await store.labels()
+            status = await store.status()
+            facts |= {"store": "connected" if status.pop("connected") else "disconnected", **status}
+            facts["collector"] = await _collector(store)
+        except StoreUnavailable as error:
+            facts |= {"store": error.cause, "message": str(error)}
+        facts["history"] = await _history(store)
+        facts["mcp"] = await _mcp_server(settings.mcp_url) if settings.mcp_url else "in each web process"
+        return facts
+
+
+async def _collector(store: SampleStore) -> str:
+    holder, fence = await held(store.connection)
+    if holder is None:
+        return "none; start `openmanager collect`, or `openmanager serve`"
+    return f"process {holder.pid} on {holder.host}, lease {fence}"
+
+
+async def _mcp_server(url: str) -> str:
+    from mcp import Client
+
+    try:
+        async with asyncio.timeout(5), Client(url) as client:
+            return f"{url}: {len((await client.list_tools()).tools)} tools"
+    except Exception as error:  # whatever the transport raises, as a group or alone
+        return f"{url} does not answer ({type(error).__name__}); start `openmanager mcp --http HOST:PORT`"
 
 
 async def make_backup(settings: Settings, file: Path) -> str:

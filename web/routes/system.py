@@ -40,12 +40,14 @@ async def readyz(request: Request) -> Response:
     """Whether questions can be answered, by dependency. 503 while starting; degraded is still ready."""
     p = parts(request)
     redis = await p.store.status()
+    refuses = p.store.connection.state == "error"  # it answers a PING and takes no writes: full, read-only, …
+    well = redis["connected"] and not refuses
     dependencies = {
-        "store": "connected" if redis["connected"] else "disconnected",
+        "store": "connected" if well else "error" if refuses else "disconnected",
         "mcp": p.mcp_state(),
         "model": p.engine.understanding.backend,
     }
-    state = "starting" if not p.ready else "ready" if redis["connected"] else "degraded"
+    state = "starting" if not p.ready else "ready" if well else "degraded"
     body = {"status": state, "dependencies": dependencies, **p.process()}
     return success(body, 503 if state == "starting" else 200, {"Cache-Control": "no-store"})
 
