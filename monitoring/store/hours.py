@@ -13,7 +13,7 @@ Groups = Collection[int] | None
 """Groups of series; None: all that there are."""
 _FOLD_SHARE = 4
 """Rows are merged for good when they are this part of what is merged already: each row is moved a few times only."""
-_DECODED = ROW.itemsize
+_DECODED = 20
 """Bytes of one sample once decoded."""
 
 
@@ -30,10 +30,13 @@ class Hour:
     What it stands for never changes; sealed groups are decoded, and rows merged, when they are first read.
     """
 
-    __slots__ = ("_open", "_sealed", "_tails", "complete", "end", "generation", "nbytes")
+    __slots__ = ("_open", "_sealed", "_tails", "complete", "end", "generation", "nbytes", "number")
 
-    def __init__(self, generation: int, end: int, sealed: Mapping[int, bytes | Block | None], complete: bool) -> None:
+    def __init__(
+        self, number: int, generation: int, end: int, sealed: Mapping[int, bytes | Block | None], complete: bool
+    ) -> None:
         """`sealed` are the groups that are known here, None where one has no samples; `complete`: there are no more."""
+        self.number = number
         self.generation = generation
         self.end = end
         self.complete = complete
@@ -45,18 +48,18 @@ class Hour:
 
     def extended(self, rows: bytes) -> Hour:
         """The hour with `rows` written after it."""
-        found = Hour(self.generation, self.end + len(rows), {}, self.complete)
+        found = Hour(self.number, self.generation, self.end + len(rows), {}, self.complete)
         found._sealed, found._open, found._tails = self._sealed, self._open, self._tails
         if rows:
-            found._tails = (*self._tails, segments.read_rows(rows))
-        found.nbytes = self.nbytes + len(rows)
+            found._tails = (*self._tails, segments.read_rows(rows, self.number))
+        found.nbytes = self.nbytes + len(rows) // ROW.itemsize * _DECODED
         return found
 
     def joined(self, sealed: Mapping[int, bytes | Block | None], complete: bool) -> Hour:
         """The hour with more groups known."""
-        found = Hour(self.generation, self.end, {**self._sealed, **sealed}, self.complete or complete)
+        found = Hour(self.number, self.generation, self.end, {**self._sealed, **sealed}, self.complete or complete)
         found._open, found._tails = self._open, self._tails
-        found.nbytes += found._open.nbytes + sum(rows.nbytes for rows in found._tails)
+        found.nbytes += found._open.nbytes + sum(len(rows.ids) for rows in found._tails) * _DECODED
         return found
 
     def lacks(self, groups: Groups) -> list[int] | bool:
@@ -98,7 +101,7 @@ class Hour:
 
     def _recent(self, start_ms: int, end_ms: int) -> Block:
         """Rows of the open key; a few new ones are merged into a short window only, the rest waits."""
-        waiting = sum(map(len, self._tails))
+        waiting = sum(len(rows.ids) for rows in self._tails)
         if waiting * _FOLD_SHARE >= len(self._open):
             self._fold()
         block = self._open.between(start_ms, end_ms)
@@ -107,7 +110,7 @@ class Hour:
         if len(block) * 2 > len(self._open):
             self._fold()
             return self._open.between(start_ms, end_ms)
-        return segments.merge([block], [rows[(rows["t"] > start_ms) & (rows["t"] <= end_ms)] for rows in self._tails])
+        return segments.merge([block], [rows.between(start_ms, end_ms) for rows in self._tails])
 
     def _fold(self) -> None:
         if self._tails:
@@ -115,8 +118,8 @@ class Hour:
 
     def newest_ms(self) -> int | None:
         """The time of the newest sample that is known without decoding, or None."""
-        times = [rows["t"] for rows in self._tails]
-        times += [b.times_ms for b in (self._open, *self._sealed.values()) if isinstance(b, Block)]
+        held = (self._open, *self._tails, *self._sealed.values())
+        times = [part.times_ms for part in held if isinstance(part, Block | Rows)]
         return max((int(t.max()) for t in times if len(t)), default=None)
 
     def supersedes(self, other: Hour) -> bool:

@@ -154,14 +154,14 @@ class ProcessCopy:
         """Take in rows that this process appended: `length` and, for a new hour, `generation` as the store said."""
         held = self.hours.get(metric, number)
         if generation:
-            self.hours.put(metric, number, Hour(generation, 0, {}, complete=True).extended(rows))
+            self.hours.put(metric, number, Hour(number, generation, 0, {}, complete=True).extended(rows))
         elif held is not None and held.end + len(rows) == length:
             self.hours.put(metric, number, held.extended(rows))
 
     def rewrote(self, metric: str, number: int, old: Hour, blocks: Mapping[int, Block], generation: int) -> None:
         """Take in that this process rewrote groups of an hour; no positive generation: it is gone or not known now."""
         if generation > 0:
-            self.hours.put(metric, number, Hour(generation, 0, {**old.known(), **blocks}, old.complete))
+            self.hours.put(metric, number, Hour(number, generation, 0, {**old.known(), **blocks}, old.complete))
         else:
             self.hours.drop(metric, number)
 
@@ -264,7 +264,7 @@ def apply_changes(
         if continues:
             hours[number] = held[number].joined(sealed, complete).extended(rows)
         else:
-            hours[number] = Hour(generation, 0, sealed, complete).extended(rows)
+            hours[number] = Hour(number, generation, 0, sealed, complete).extended(rows)
     return hours, missing
 
 

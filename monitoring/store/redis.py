@@ -16,7 +16,7 @@ from monitoring.store.cold_rows import Catalogued, Segment
 from monitoring.store.cold_tables import ColdStore
 from monitoring.store.connection import Connection
 from monitoring.store.process_copy import Held, Missing, ProcessCopy, State, Window
-from monitoring.store.segments import GROUP
+from monitoring.store.segments import GROUP, HOUR_MS
 from monitoring.store.senders import Senders, by_hour
 from monitoring.store.series_index import Entry, to_text
 
@@ -85,9 +85,8 @@ class SampleStore:
             if sender is None:
                 return False
         state = self.copy.state
-        parts, rows = by_hour(batch, sender)
-        wider = self.copy.spans.wider(rows)
-        body = rows.tobytes()
+        parts, body = by_hour(batch, sender)
+        wider = self.copy.spans.wider(sender.ids[batch.index], batch.times_ms // HOUR_MS)
         fenced = "" if fence is None else fence
         reply = await self.connection.write(
             scripts.APPEND, state.born, state.drops, orjson.dumps(parts), orjson.dumps(wider), body, fenced

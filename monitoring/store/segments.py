@@ -19,10 +19,9 @@ HOUR_MS = 3_600_000
 GROUP = 64
 """Series of a metric that share a sealed block. Larger blocks compress no better and cost more to read for one."""
 
-ROW = np.dtype([("id", "<u4"), ("t", "<i8"), ("v", "<f8")])
-"""One appended sample: series id, Unix milliseconds, value. 20 bytes, so that any tail of rows can be read alone."""
+ROW = np.dtype([("id", "<u4"), ("t", "<u4"), ("v", "<f8")])
+"""One appended sample: series id, milliseconds since the hour began, value. Any tail of rows can be read alone."""
 
-Rows = NDArray[np.void]
 Ids = NDArray[np.uint32]
 
 TOMBSTONE = b"-"
@@ -83,22 +82,37 @@ class Block:
 EMPTY = Block(np.empty(0, np.uint32), np.empty(0, np.int64), np.empty(0, np.float64))
 
 
-def read_rows(body: bytes) -> Rows:
-    """The rows of an open record, oldest write first."""
-    return np.frombuffer(body, dtype=ROW)
+class Rows(NamedTuple):
+    """Appended samples in the order of writing; of equal length."""
+
+    ids: Ids
+    times_ms: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+    def between(self, start_ms: int, end_ms: int) -> Rows:
+        """The samples with start < t ≤ end."""
+        mask = (self.times_ms > start_ms) & (self.times_ms <= end_ms)
+        return self if mask.all() else Rows(self.ids[mask], self.times_ms[mask], self.values[mask])
+
+
+def read_rows(body: bytes, hour: int) -> Rows:
+    """The rows of the open record of an hour."""
+    rows = np.frombuffer(body, dtype=ROW)
+    return Rows(rows["id"], rows["t"].astype(np.int64) + hour * HOUR_MS, rows["v"])
 
 
 def merge(blocks: Sequence[Block], tails: Sequence[Rows] = ()) -> Block:
     """Samples of one hour in the order of writing, `tails` after `blocks`: on an equal time the later write wins.
 
-    >>> early = np.array([(7, 2000, 1.5), (7, 1000, 1.0)], ROW)
-    >>> late = np.array([(7, 2000, 2.0)], ROW)
-    >>> merge([], [early, late]).values.tolist()
+    >>> early = np.array([(7, 2000, 1.5), (7, 1000, 1.0)], ROW).tobytes()
+    >>> late = np.array([(7, 2000, 2.0)], ROW).tobytes()
+    >>> merge([], [read_rows(early, 0), read_rows(late, 0)]).values.tolist()
     [1.0, 2.0]
     """
-    ids = np.concatenate([EMPTY.ids, *(b.ids for b in blocks), *(rows["id"] for rows in tails)])
-    times = np.concatenate([EMPTY.times_ms, *(b.times_ms for b in blocks), *(rows["t"] for rows in tails)])
-    values = np.concatenate([EMPTY.values, *(b.values for b in blocks), *(rows["v"] for rows in tails)])
+    written: list[Block | Rows] = [EMPTY, *blocks, *tails]
+    ids = np.concatenate([part.ids for part in written])
+    times = np.concatenate([part.times_ms for part in written])
+    values = np.concatenate([part.values for part in written])
     keys = (ids.astype(np.int64) << _OFFSET_BITS) | (times % HOUR_MS)
     if (keys[1:] > keys[:-1]).all():
         return Block(ids, times, values)

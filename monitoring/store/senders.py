@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monitoring.model import Batch, LabelKey, Labels
-from monitoring.store.segments import HOUR_MS, ROW, Ids, Rows
+from monitoring.store.segments import HOUR_MS, ROW, Ids
 from monitoring.store.series_index import SeriesIndex, identity
 
 _LISTS_KEPT = 64
@@ -21,7 +21,8 @@ class Sender(NamedTuple):
 
     ids: Ids
     metrics: Sequence[str]
-    metric: NDArray[np.int64]
+    metric: NDArray[Any]
+    """Unsigned numbers, 16 bits where they suffice: numpy sorts those by radix."""
 
 
 class Senders:
@@ -46,7 +47,8 @@ class Senders:
             return None
         ids, names = [entry[1] for entry in found], [entry[2] for entry in found]
         numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
-        metric = np.array([numbers[name] for name in names], dtype=np.int64)
+        kind = np.uint16 if len(numbers) < 1 << 16 else np.int64
+        metric: NDArray[Any] = np.array([numbers[name] for name in names], dtype=kind)
         sender = Sender(np.array(ids, dtype=np.uint32), list(numbers), metric)
         if isinstance(series, tuple):  # a list may change, a tuple is the same series for ever
             self._lists[id(series)] = series, sender
@@ -87,15 +89,17 @@ class Senders:
             self._lists.clear()
 
 
-def by_hour(batch: Batch, sender: Sender) -> tuple[list[tuple[str, int, int]], Rows]:
-    """Rows grouped by metric and hour, in the order of writing, and (metric, hour, bytes) of each group."""
-    metric, hour = sender.metric[batch.index], batch.times_ms // HOUR_MS
-    order = metric.argsort(kind="stable") if (hour == hour[0]).all() else np.lexsort((hour, metric))
-    metric, hour = metric[order], hour[order]
+def by_hour(batch: Batch, sender: Sender) -> tuple[list[tuple[str, int, int]], bytes]:
+    """(metric, hour, bytes) of each part, and the rows of the parts one after another, each in the order of writing."""
+    hours = batch.times_ms // HOUR_MS
+    metric = sender.metric[batch.index]
+    order = metric.argsort(kind="stable") if (hours == hours[0]).all() else np.lexsort((hours, metric))
+    metric, hours = metric[order], hours[order]
     rows: NDArray[np.void] = np.empty(len(batch), ROW)
-    rows["id"], rows["t"], rows["v"] = sender.ids[batch.index][order], batch.times_ms[order], batch.values[order]
-    edges = np.flatnonzero((metric[1:] != metric[:-1]) | (hour[1:] != hour[:-1])) + 1
+    rows["id"], rows["v"] = sender.ids[batch.index[order]], batch.values[order]
+    rows["t"] = batch.times_ms[order] - hours * HOUR_MS
+    edges = np.flatnonzero((metric[1:] != metric[:-1]) | (hours[1:] != hours[:-1])) + 1
     starts = np.concatenate([[0], edges])
     sizes = np.diff(np.concatenate([starts, [len(batch)]])) * ROW.itemsize
-    groups = zip(metric[starts].tolist(), hour[starts].tolist(), sizes.tolist(), strict=True)
-    return [(sender.metrics[m], h, size) for m, h, size in groups], rows
+    parts = zip(metric[starts].tolist(), hours[starts].tolist(), sizes.tolist(), strict=True)
+    return [(sender.metrics[m], hour, size) for m, hour, size in parts], rows.tobytes()

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.store.segments import HOUR_MS, Ids, Rows
+from monitoring.store.segments import Ids
 
 Span = tuple[int, int]
 """First and last hour with samples of a series."""
@@ -41,9 +41,8 @@ class Spans:
         self._reach(int(ids.max(initial=0)))
         return ids[(self._last[ids] >= first) & (self._first[ids] <= last)]
 
-    def wider(self, rows: Rows) -> Wider:
-        """The new span of each series that grows by `rows`."""
-        ids, hours = rows["id"], rows["t"] // HOUR_MS
+    def wider(self, ids: Ids, hours: NDArray[np.int64]) -> Wider:
+        """The new span of each series that grows by samples in these hours; both of one length."""
         self._reach(int(ids.max(initial=0)))
         grows = (hours < self._first[ids]) | (hours > self._last[ids])
         if not grows.any():
