@@ -10,7 +10,7 @@ import numpy as np
 
 from monitoring.errors import BadQuery
 from monitoring.model import Labels, Matcher, Matrix, Selection, Series, Vector
-from monitoring.promql import Limits, Plan, Result, plan, run
+from monitoring.promql import Limits, LongRange, Plan, Result, plan, run
 
 IN_THREAD = 50_000
 """Samples above which an evaluation leaves the event loop (about 5 ms)."""
@@ -55,8 +55,17 @@ class Backend(Protocol):
 class LocalBackend:
     """PromQL over our own samples. With `memory` it never leaves the process: the last good copy answers."""
 
-    def __init__(self, samples: Samples, *, memory: bool = False, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        samples: Samples,
+        *,
+        memory: bool = False,
+        limits: Limits | None = None,
+        long_range: Callable[[], LongRange | None] = lambda: None,
+    ) -> None:
+        """`long_range` says from which span on samples that were rolled up may be read, and before which time."""
         self.source = "memory" if memory else "local"
+        self._long_range = long_range
         self._samples = samples
         self._memory = memory
         self._limits = limits or Limits()
@@ -74,13 +83,15 @@ class LocalBackend:
         self, query: str, start: float, end: float, step: float, *, lookback_s: float = 300.0
     ) -> tuple[Result, float | None]:
         """The result, and the time of the newest sample that took part (Unix seconds)."""
-        planned = plan(query, _ms(start), _ms(end), max(_ms(step), 1), lookback_ms=_ms(lookback_s))
+        steps = _ms(start), _ms(end), max(_ms(step), 1)
+        planned = plan(query, *steps, lookback_ms=_ms(lookback_s), long_range=self._long_range())
         data = await self._read(planned.selections)
         return await self._run(planned, data), _newest(data)
 
     async def instants(self, queries: Sequence[str], time: float) -> list[Vector]:
         """One value per series at `time` for each query, in one read; a scalar comes as one value without labels."""
-        plans = [plan(query, _ms(time), _ms(time), 1) for query in queries]
+        long_range = self._long_range()
+        plans = [plan(query, _ms(time), _ms(time), 1, long_range=long_range) for query in queries]
         data = await self._read([selection for planned in plans for selection in planned.selections])
         vectors, done = [], 0
         for query, planned in zip(queries, plans, strict=True):

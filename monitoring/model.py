@@ -73,11 +73,15 @@ class Matcher(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """The raw samples that an evaluation needs: `start_ms` < t ≤ `end_ms`."""
+    """The samples that an evaluation needs: `start_ms` < t ≤ `end_ms`.
+
+    With `rollup`, a column of five-minute buckets (`store.rollups.Column`) may stand for the raw ones.
+    """
 
     matchers: tuple[Matcher, ...]
     start_ms: int
     end_ms: int
+    rollup: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """PromQL with Prometheus 3 semantics, evaluated on numpy: `plan` a query, read `Plan.selections`, `run` it."""
 
+from monitoring.promql.longrange import LongRange
 from monitoring.promql.query import Plan, plan, run
 from monitoring.promql.values import Limits, Result
 
-__all__ = ["Limits", "Plan", "Result", "plan", "run"]
+__all__ = ["Limits", "LongRange", "Plan", "Result", "plan", "run"]

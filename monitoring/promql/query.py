@@ -10,6 +10,7 @@ import numpy as np
 from monitoring.errors import BadQuery, QueryTooExpensive
 from monitoring.model import Selection, Series
 from monitoring.promql.evaluate import Evaluation
+from monitoring.promql.longrange import LongRange, Steps, rolled_up
 from monitoring.promql.parse import parse
 from monitoring.promql.tree import Kind, Node, Selector, Subquery, kind_of
 from monitoring.promql.values import InstantVector, Ints, Limits, Result, Value, compact, named_off
@@ -33,13 +34,21 @@ class Plan:
     kind: Kind
 
 
-def plan(query: str, start_ms: int, end_ms: int, step_ms: int, *, lookback_ms: int = LOOKBACK_MS) -> Plan:
+def plan(
+    query: str,
+    start_ms: int,
+    end_ms: int,
+    step_ms: int,
+    *,
+    lookback_ms: int = LOOKBACK_MS,
+    long_range: LongRange | None = None,
+) -> Plan:
     """The plan of `query` at `start_ms`, `start_ms + step_ms`, … up to `end_ms`; instant where both are equal.
 
-    Raises BadQuery.
+    With `long_range`, what reaches far back reads samples that were rolled up. Raises BadQuery.
 
-    >>> plan("rate(x_total[5m] offset 1m)", 600_000, 600_000, 1).selections
-    (Selection(matchers=(Matcher(name='__name__', op='=', value='x_total'),), start_ms=240000, end_ms=540000),)
+    >>> plan("rate(x_total[5m] offset 1m)", 600_000, 600_000, 1).selections[0][1:]
+    (240000, 540000, None)
     """
     if end_ms < start_ms:
         raise BadQuery("end timestamp must not be before start time")
@@ -50,6 +59,8 @@ def plan(query: str, start_ms: int, end_ms: int, step_ms: int, *, lookback_ms: i
     except RecursionError:
         raise BadQuery("query is nested too deeply") from None
     kind = kind_of(root)
+    if long_range is not None:
+        root, selections = rolled_up(root, selections, Steps(start_ms, end_ms, step_ms, lookback_ms), long_range)
     if start_ms != end_ms and kind in ("matrix", "string"):
         shown = "range vector" if kind == "matrix" else kind
         raise BadQuery(f'invalid expression type "{shown}" for range query, must be Scalar or instant Vector')

@@ -19,6 +19,16 @@ class Segment(NamedTuple):
     body: bytes
 
 
+class Rollup(NamedTuple):
+    """One day (since 1970, UTC) of up to 64 series of a metric by five minutes, as of the newest hour in it."""
+
+    metric: str
+    day: int
+    group: int
+    generation: int
+    body: bytes
+
+
 class Catalogued(NamedTuple):
     """One series: its labels as a JSON object with sorted names, its first and its last hour."""
 

@@ -78,7 +78,16 @@ CREATE VIEW server_metrics_history AS
 {after}
 """
 
-MIGRATIONS = (_FIRST,)
+_ROLLUPS = """
+CREATE TABLE rollup (
+    shard INTEGER NOT NULL, metric {name} NOT NULL, day INTEGER NOT NULL, grp INTEGER NOT NULL,
+    generation BIGINT NOT NULL, body {blob} NOT NULL,
+    PRIMARY KEY (shard, metric, day, grp)
+);
+CREATE INDEX rollup_by_day ON rollup (shard, day, metric, generation)
+"""
+
+MIGRATIONS = (_FIRST, _ROLLUPS)
 """What makes version 1, 2, … of the version before. A text that was released is never changed."""
 NEWEST = len(MIGRATIONS)
 

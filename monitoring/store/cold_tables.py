@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from monitoring.store.cold_rows import Catalogued, ScenarioRun, Segment, ServerTemplate, Value
+from monitoring.store.cold_rows import Catalogued, Rollup, ScenarioRun, Segment, ServerTemplate, Value
 from monitoring.store.cold_schema import Dialect
 
 Row = Sequence[Any]
@@ -30,6 +30,19 @@ _PUT = """INSERT INTO seg (shard, metric, hour, grp, generation, count, min, max
     WHERE excluded.generation > seg.generation"""
 _DROP = "DELETE FROM seg WHERE shard = $1 AND metric = $2 AND hour = $3 AND generation <= $4"
 _DROP_BEFORE = "DELETE FROM seg WHERE shard = $1 AND hour < $2"
+_DAYS = """SELECT seg.metric, seg.day, seg.newest, coalesce(r.newest, 0) FROM
+    (SELECT metric, hour / 24 AS day, max(generation) AS newest FROM seg
+        WHERE shard = $1 AND hour >= $2 AND hour <= $3 {and_metric} GROUP BY metric, hour / 24) AS seg
+    LEFT JOIN (SELECT metric, day, max(generation) AS newest FROM rollup
+        WHERE shard = $1 AND day >= $2 / 24 AND day <= $3 / 24 {and_metric} GROUP BY metric, day) AS r
+    ON r.metric = seg.metric AND r.day = seg.day ORDER BY seg.day, seg.metric"""
+_ROLLUPS = """SELECT metric, day, grp, generation, body FROM rollup
+    WHERE shard = $1 AND metric = $2 AND day >= $3 AND day <= $4 ORDER BY day, grp"""
+_PUT_ROLLUP = """INSERT INTO rollup (shard, metric, day, grp, generation, body) VALUES ($1, $2, $3, $4, $5, $6)
+    ON CONFLICT (shard, metric, day, grp) DO UPDATE SET generation = excluded.generation, body = excluded.body
+    WHERE excluded.generation >= rollup.generation"""
+_DROP_ROLLUPS = "DELETE FROM rollup WHERE shard = $1 AND metric = $2 AND day = $3 AND generation < $4"
+_DROP_ROLLUPS_BEFORE = "DELETE FROM rollup WHERE shard = $1 AND day < $2"
 _PUT_SERIES = """INSERT INTO series (shard, id, grp, labels, first_hour, last_hour) VALUES ($1, $2, $3, $4, $5, $6)
     ON CONFLICT (shard, id) DO UPDATE SET grp = excluded.grp, labels = excluded.labels,
         first_hour = excluded.first_hour, last_hour = excluded.last_hour"""
@@ -129,6 +142,28 @@ class ColdStore(ABC):
     async def drop_before(self, hour: int) -> int:
         """Remove all blocks of earlier hours; returns how many."""
         return (await self._change(Change(_DROP_BEFORE, [(self.shard, hour)])))[0]
+
+    # -- rolled up days
+
+    async def days(self, metric: str | None, first: int, last: int) -> list[tuple[str, int, int, int]]:
+        """(metric, day, newest generation of its hours, of its rollup or 0) of the days that have hours first…last."""
+        arguments: list[Any] = [self.shard, *_clamped(first, last)] + ([] if metric is None else [metric])
+        sql = _DAYS.format(and_metric="" if metric is None else "AND metric = $4")
+        return [tuple(row) for row in await self._fetch(sql, *arguments)]
+
+    async def rollups(self, metric: str, first: int, last: int) -> list[Rollup]:
+        """The rolled up days from `first` to `last`, by day and group."""
+        return [Rollup(*row) for row in await self._fetch(_ROLLUPS, self.shard, metric, *_clamped(first, last))]
+
+    async def put_rollups(self, metric: str, day: int, rollups: Sequence[Rollup], generation: int) -> None:
+        """Let a day have exactly these groups, unless what is there is newer."""
+        rows = [(self.shard, *rollup) for rollup in rollups]
+        gone = Change(_DROP_ROLLUPS, [(self.shard, metric, day, generation)])
+        await self._change(gone, Change(_PUT_ROLLUP, rows))
+
+    async def drop_rollups_before(self, day: int) -> int:
+        """Remove the rollups of earlier days; returns how many."""
+        return (await self._change(Change(_DROP_ROLLUPS_BEFORE, [(self.shard, day)])))[0]
 
     # -- the catalogue and facts
 

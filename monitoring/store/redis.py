@@ -11,10 +11,11 @@ import orjson
 
 from monitoring.errors import StoreUnavailable
 from monitoring.model import Batch, Labels, Matcher, Selection, Series
-from monitoring.store import life, scripts, upkeep
+from monitoring.store import life, longrange, scripts, upkeep
 from monitoring.store.cold_rows import Catalogued, Segment
 from monitoring.store.cold_tables import ColdStore
 from monitoring.store.connection import Connection
+from monitoring.store.longrange import RolledDays
 from monitoring.store.process_copy import Held, Missing, ProcessCopy, State, Window
 from monitoring.store.segments import GROUP, HOUR_MS
 from monitoring.store.senders import Senders, by_hour
@@ -45,6 +46,7 @@ class SampleStore:
         """Hours before this one were looked at for eviction by this process."""
         self.trimmed_before: int | None = None
         self._senders = Senders()
+        self.rolled_days = RolledDays()
 
     async def close(self) -> None:
         """Close the connections; what is remembered stays readable."""
@@ -121,8 +123,11 @@ class SampleStore:
     async def select(self, selections: Sequence[Selection]) -> list[list[Series]]:
         """The series of each selection, by time, with the samples in start < t ≤ end; stale markers are among them.
 
-        A selection that leaves the metric's name open takes a second round trip when new metrics have come up.
+        A selection that leaves the metric's name open takes a second round trip when new metrics have come up; one
+        that may be rolled up takes some more.
         """
+        if self.cold is not None and any(selection.rollup for selection in selections):
+            return [await self._rolled(self.cold, selection) for selection in selections]
         asked = self.copy.windows(selections)
         held = await self.sync(asked)
         while more := self.copy.windows(selections) - asked:
@@ -136,6 +141,11 @@ class SampleStore:
         if undecoded(held) > _IN_THREAD_BYTES:
             return await asyncio.to_thread(lambda: [self.copy.gather(selection, held) for selection in selections])
         return [self.copy.gather(selection, held) for selection in selections]
+
+    async def _rolled(self, cold: ColdStore, selection: Selection) -> list[Series]:
+        if selection.rollup:
+            return await longrange.select(self, cold, selection)
+        return (await self.select([selection]))[0]
 
     def remembered(self, selections: Sequence[Selection]) -> list[list[Series]]:
         """The same as `select`, from what this process holds; never touches Redis."""
@@ -189,6 +199,10 @@ class SampleStore:
     async def archive(self, now: float) -> int:
         """Bring sealed hours to the cold layer, and let go of those older than a day; returns how many hours came."""
         return await upkeep.archive(self, now)
+
+    async def roll_up(self, now: float, retention_s: float) -> int:
+        """Roll up the days that are over at `now`, for long ranges, and drop those older than `retention_s`."""
+        return 0 if self.cold is None else await longrange.roll_up(self, self.cold, now, retention_s)
 
     async def catalogue(self) -> list[Catalogued]:
         """All series with the hours of their first and last sample."""

@@ -18,6 +18,7 @@ from monitoring.store import life, scripts, segments, upkeep_scripts
 from monitoring.store.cold_tables import ColdStore
 from monitoring.store.hours import Hour
 from monitoring.store.process_copy import Held, Window
+from monitoring.store.rollups import DAY_HOURS
 from monitoring.store.segments import HOUR_MS, Block, Ids
 from monitoring.store.spans import Span
 
@@ -108,8 +109,13 @@ async def _evict(store: SampleStore, cutoff: int) -> None:
 
 
 async def trim(store: SampleStore, retention_s: float, now: float) -> int:
-    """Drop the hours that ended more than `retention_s` before `now`; returns how many. Looks once an hour."""
+    """Drop the hours that ended more than `retention_s` before `now`; returns how many. Looks once an hour.
+
+    With a cold layer whole days go, so that what is rolled up of a day is never made from a part of it.
+    """
     cutoff = int((now - retention_s) * 1000) // HOUR_MS
+    if store.cold is not None:
+        cutoff = cutoff // DAY_HOURS * DAY_HOURS
     if store.trimmed_before == cutoff:
         return 0
     await store.sync(spans=True)
