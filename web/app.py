@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, tzinfo
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -30,6 +31,7 @@ from monitoring.errors import StoreUnavailable
 from monitoring.ingest.validation import Gate
 from monitoring.ingest.written import MetadataBook
 from monitoring.model import Selection
+from monitoring.promql import LongRange
 from monitoring.queries import FleetQueries
 from monitoring.store.board import BoardStore
 from monitoring.store.redis import SampleStore
@@ -45,6 +47,9 @@ from web.routes import ask, fleet, ingest, otlp, pages, prometheus, series, syst
 from web.settings import Settings
 
 log = logging.getLogger(__name__)
+
+LONG_RANGE_MS = 2 * 86_400_000
+"""Spans beyond this are read from samples rolled up by five minutes, where those give the same figures."""
 
 
 def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> FastAPI:
@@ -89,7 +94,7 @@ def make_engine(
 async def _open(settings: Settings, clock: Callable[[], float], stack: AsyncExitStack) -> tuple[Parts, HttpEndpoint]:
     store, valkey = await open_store(settings, stack)
     catalog = catalogue.load()
-    backend = LocalBackend(store)
+    backend = LocalBackend(store, long_range=partial(_long_range, settings, clock))
     direct = FleetQueries(backend, catalog, clock)
     memory = FleetQueries(LocalBackend(store, memory=True), catalog, clock)
     holder: list[Parts] = []
@@ -158,6 +163,10 @@ async def _begin(parts: Parts, tasks: asyncio.TaskGroup) -> None:
 async def _warm(parts: Parts) -> None:
     await asyncio.to_thread(parts.engine.understanding.warm)
     log.info("assistant.warm backend=%s", parts.engine.understanding.backend)
+
+
+def _long_range(settings: Settings, clock: Callable[[], float]) -> LongRange:
+    return LongRange(LONG_RANGE_MS, round((clock() - settings.retention_s) * 1000))
 
 
 def _asker(holder: list[Parts]) -> Callable[[str], Awaitable[dict[str, Any]]]:

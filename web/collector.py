@@ -21,6 +21,7 @@ from monitoring.simulator.record import FleetRecord
 from monitoring.store.families import Families
 from monitoring.store.lease import Lease
 from monitoring.store.redis import SampleStore
+from monitoring.store.steady import SteadyClock
 from monitoring.windows import rfc3339
 from web.feeds import feeds
 from web.settings import Settings
@@ -158,15 +159,22 @@ class Collector:
         return self._file.dropped if self._file else ()
 
     async def _upkeep(self) -> None:
-        """Seals hours that are over, archives them and drops those past retention, once a minute."""
+        """Seals hours that are over, archives, rolls up, and drops what is past retention, once a minute."""
+        steady = SteadyClock(self._clock)
         while True:
             try:
-                await self._store.seal(self._clock())
-                await self._store.archive(self._clock())
-                await self._store.trim(self._settings.retention_s, self._clock())
+                await self._keep_up(self._clock(), steady)
             except StoreUnavailable as error:
                 log.warning("upkeep.skipped cause=%s", error.cause)
             await asyncio.sleep(UPKEEP_S)
+
+    async def _keep_up(self, now: float, steady: SteadyClock) -> None:
+        newest = self._store.newest_ms()
+        await self._store.seal(now)
+        await self._store.archive(now)
+        await self._store.roll_up(now)
+        if steady.steady(None if newest is None else newest / 1000):
+            await self._store.trim(self._settings.retention_s, self._settings.rollup_retention_s, now)
 
     async def _publish(self) -> None:
         """Tells all processes about targets and metrics, every few seconds."""

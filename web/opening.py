@@ -36,7 +36,7 @@ async def open_store(settings: Settings, stack: AsyncExitStack) -> tuple[SampleS
         await cold.open()
     except StoreUnavailable as error:  # every call tries again
         log.warning("cold.away_at_start cause=%s error=%s", error.cause, error)
-    store = SampleStore(url, cold=cold, timeout_s=STORE_TIMEOUT_S)
+    store = SampleStore(url, cold=cold, cache_bytes=settings.cache << 20, timeout_s=STORE_TIMEOUT_S)
     stack.push_async_callback(store.close)
     return store, valkey
 

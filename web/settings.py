@@ -50,7 +50,9 @@ class Settings(BaseSettings):
     gcp_endpoint: str = Field("https://monitoring.googleapis.com", description="Where that API is.")
     gcp_token_file: Path | None = Field(None, description="File with an access token, in place of Google's own login.")
     retention: str = Field("30d", description="How long samples are kept, as a duration.")
+    rollup_retention: str = Field("400d", description="How long samples rolled up by five minutes are kept.")
     session_ttl: str = Field("24h", description="How long a conversation can be taken up again, as a duration.")
+    cache: int = Field(256, ge=16, description="Mebibytes of decoded samples that a process keeps in memory.")
     admin_api: bool = Field(False, description="Allow the admin API (deleting series).")
     mcp_url: str | None = Field(None, description="Use the MCP server at this URL for the engine's own calls.")
     mcp_timeout: float = Field(2.0, gt=0, le=10, description="Seconds after which a tool call falls back to direct.")
@@ -62,7 +64,7 @@ class Settings(BaseSettings):
     )
     log_level: str = Field("info", description="debug, info, warning or error.")
 
-    @field_validator("session_ttl", "retention")
+    @field_validator("session_ttl", "retention", "rollup_retention")
     @classmethod
     def _a_duration(cls, text: str) -> str:
         try:
@@ -80,6 +82,11 @@ class Settings(BaseSettings):
     def retention_s(self) -> float:
         """The retention in seconds."""
         return seconds(self.retention)
+
+    @property
+    def rollup_retention_s(self) -> float:
+        """The retention of rolled up samples in seconds."""
+        return seconds(self.rollup_retention)
 
     @property
     def loopback(self) -> bool:

@@ -109,11 +109,10 @@ def _gathered(store: SampleStore, selection: Selection, metric: str, rows: Seque
     return found
 
 
-async def roll_up(store: SampleStore, cold: ColdStore, now: float, retention_s: float) -> int:
-    """Make the rollups of days that are over, and of those whose hours changed since; returns how many days.
-
-    Rollups of days older than `retention_s` go.
-    """
+async def roll_up(store: SampleStore, cold: ColdStore, now: float) -> int:
+    """Make the rollups of days that are over, and of those whose hours changed since; returns how many days."""
+    if not store.unrolled:
+        return 0
     today = int(now - upkeep.SEAL_AFTER_S) // (DAY_HOURS * 3600)
     pending = await _pending(store)
     due = [
@@ -125,7 +124,7 @@ async def roll_up(store: SampleStore, cold: ColdStore, now: float, retention_s: 
         held = await store.sync([Window(metric, day * DAY_HOURS, (day + 1) * DAY_HOURS - 1)])
         rows = await asyncio.to_thread(_rolled, store, metric, day, newest, held)
         await cold.put_rollups(metric, day, rows, newest)
-    await cold.drop_rollups_before(int((now - retention_s) // (DAY_HOURS * 3600)))
+    store.unrolled = False
     if due:
         log.info("store.rolled_up days=%d", len(due))
     return len(due)

@@ -45,6 +45,8 @@ class SampleStore:
         self.evicted_before: int | None = None
         """Hours before this one were looked at for eviction by this process."""
         self.trimmed_before: int | None = None
+        self.unrolled = True
+        """Whether hours came to the cold layer since days were last rolled up."""
         self._senders = Senders()
         self.rolled_days = RolledDays()
 
@@ -200,9 +202,9 @@ class SampleStore:
         """Bring sealed hours to the cold layer, and let go of those older than a day; returns how many hours came."""
         return await upkeep.archive(self, now)
 
-    async def roll_up(self, now: float, retention_s: float) -> int:
-        """Roll up the days that are over at `now`, for long ranges, and drop those older than `retention_s`."""
-        return 0 if self.cold is None else await longrange.roll_up(self, self.cold, now, retention_s)
+    async def roll_up(self, now: float) -> int:
+        """Roll up the days that are over at `now`, for long ranges; returns how many."""
+        return 0 if self.cold is None else await longrange.roll_up(self, self.cold, now)
 
     async def catalogue(self) -> list[Catalogued]:
         """All series with the hours of their first and last sample."""
@@ -216,9 +218,9 @@ class SampleStore:
         """Fill an empty store with what another exported; returns the samples. Raises StoreUnavailable("busy")."""
         return await life.adopt(self, catalogue, segments)
 
-    async def trim(self, retention_s: float, now: float) -> int:
-        """Drop hours that ended more than `retention_s` before `now`; returns how many."""
-        return await upkeep.trim(self, retention_s, now)
+    async def trim(self, retention_s: float, rollup_retention_s: float, now: float) -> int:
+        """Drop hours, and rolled up days, that ended so long before `now`; returns how many hours."""
+        return await upkeep.trim(self, retention_s, rollup_retention_s, now)
 
     # -- JSON values, and the state of Redis
 

@@ -83,6 +83,7 @@ async def archive(store: SampleStore, now: float) -> int:
         await store.cold.put_series(await life.catalogue(store))
     for start in range(0, len(due), _AT_ONCE):
         await _archive(store, store.cold, due[start : start + _AT_ONCE])
+        store.unrolled = True
     await _evict(store, int((now - WARM_S) * 1000) // HOUR_MS)
     return len(due)
 
@@ -108,7 +109,7 @@ async def _evict(store: SampleStore, cutoff: int) -> None:
     store.evicted_before = cutoff
 
 
-async def trim(store: SampleStore, retention_s: float, now: float) -> int:
+async def trim(store: SampleStore, retention_s: float, rollup_retention_s: float, now: float) -> int:
     """Drop the hours that ended more than `retention_s` before `now`; returns how many. Looks once an hour.
 
     With a cold layer whole days go, so that what is rolled up of a day is never made from a part of it.
@@ -128,6 +129,7 @@ async def trim(store: SampleStore, retention_s: float, now: float) -> int:
     await _respan(store, {i: None for i, (_, last) in store.copy.spans.items() if last < cutoff})
     if store.cold is not None:
         await store.cold.drop_before(cutoff)
+        await store.cold.drop_rollups_before(int((now - rollup_retention_s) * 1000) // HOUR_MS // DAY_HOURS)
     store.trimmed_before = cutoff
     return dropped
 

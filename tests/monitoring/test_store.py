@@ -209,7 +209,7 @@ async def test_trimming_drops_hours_past_retention_and_series_that_ended_before(
     await write(store, CPU, (NOON, 1.0), (NOON + 10 * HOUR_MS, 2.0))
     await write(store, {"__name__": "gone"}, (NOON, 1.0))
 
-    assert await store.trim(retention_s=5 * 3600, now=NOON / 1000 + 11 * 3600) == 2
+    assert await store.trim(5 * 3600, 5 * 3600, NOON / 1000 + 11 * 3600) == 2
 
     assert points((await store.select([EVERYTHING]))[0]) == {
         "__name__=cpu,server_id=web-01": [(NOON + 10 * HOUR_MS, 2.0)]

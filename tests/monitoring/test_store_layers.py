@@ -170,7 +170,7 @@ async def test_trimming_reaches_the_cold_layer(layered: Callable[[], SampleStore
     await writer.append(fleet())
     await moved(writer)
 
-    await writer.trim(retention_s=2 * 3600, now=NOW)
+    await writer.trim(2 * 3600, 400 * 86_400, NOW)
 
     day = (FIRST + HOURS) // 24 * 24
     assert day > FIRST
