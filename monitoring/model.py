@@ -75,13 +75,15 @@ class Matcher(NamedTuple):
 class Selection(NamedTuple):
     """The samples that an evaluation needs: `start_ms` < t ≤ `end_ms`.
 
-    With `rollup`, a column of five-minute buckets (`store.rollups.Column`) may stand for the raw ones.
+    With `rollup`, a column of five-minute buckets (`store.rollups.Column`) may stand for raw samples before
+    `rolled_before_ms`.
     """
 
     matchers: tuple[Matcher, ...]
     start_ms: int
     end_ms: int
     rollup: str | None = None
+    rolled_before_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from monitoring.model import Selection
 from monitoring.promql.tree import Aggregate, Binary, Call, Constant, Matching, Negate, Node, Selector, Subquery
 
 BUCKET_MS = 300_000
+_EVER = 1 << 62
 _COLUMNS = {"min_over_time": "min", "max_over_time": "max", "sum_over_time": "sum"}
 
 
@@ -65,29 +66,29 @@ class _Rewrite:
 
     def _raw(self, node: Node) -> Node:
         """`node` with nothing rolled up in it."""
-        work = _Rewrite(self._selections, self._steps, LongRange(1 << 62, -(1 << 62)))
+        work = _Rewrite(self._selections, self._steps, LongRange(_EVER, -_EVER))
         work.places = self.places
         return replace(node, inner=work.node(node.inner)) if isinstance(node, Constant | Subquery) else work.node(node)
 
     def _selector(self, node: Selector) -> Selector:
-        plain = node.range_ms is None and self._steps.lookback_ms == BUCKET_MS and self._exact(node)
-        return self._placed(node, "last" if plain or self._before_raw(node) else None)
+        exact = node.range_ms is None and self._steps.lookback_ms == BUCKET_MS and self._exact(node)
+        return self._placed(node, "last" if exact or self._before_raw(node) else None, exact)
 
     def _call(self, node: Call) -> Node:
         selector = next((arg for arg in node.args if isinstance(arg, Selector) and arg.range_ms is not None), None)
-        if selector is not None and (self._exact(selector) or self._before_raw(selector)):
+        if selector is not None and ((exact := self._exact(selector)) or self._before_raw(selector)):
             if column := _COLUMNS.get(node.name):
-                return replace(node, args=(self._placed(selector, column),))
+                return replace(node, args=(self._placed(selector, column, exact),))
             if node.name == "count_over_time":
-                return self._over(selector, "count")
+                return self._over(selector, "count", exact)
             if node.name == "avg_over_time":
-                total, count = self._over(selector, "sum"), self._over(selector, "count")
+                total, count = self._over(selector, "sum", exact), self._over(selector, "count", exact)
                 return Binary("/", total, count, False, Matching(), "vector")
         return replace(node, args=tuple(self.node(arg) for arg in node.args))
 
-    def _over(self, node: Selector, column: str) -> Call:
+    def _over(self, node: Selector, column: str, exact: bool) -> Call:
         """The sum of a column over the selector's windows."""
-        return Call("sum_over_time", (self._placed(node, column),), "vector")
+        return Call("sum_over_time", (self._placed(node, column, exact),), "vector")
 
     def _exact(self, node: Selector) -> bool:
         """Whether buckets give the figures that raw samples give, and the span is long enough to care."""
@@ -99,6 +100,9 @@ class _Rewrite:
     def _before_raw(self, node: Selector) -> bool:
         return self._selections[node.slot].start_ms < self._terms.raw_from_ms
 
-    def _placed(self, node: Selector, column: str | None) -> Selector:
-        selection = self._selections[node.slot]._replace(rollup=column)
+    def _placed(self, node: Selector, column: str | None, exact: bool) -> Selector:
+        before = _EVER if exact else self._terms.raw_from_ms
+        selection = self._selections[node.slot]
+        if column is not None:
+            selection = selection._replace(rollup=column, rolled_before_ms=before)
         return replace(node, slot=self.places.setdefault(selection, len(self.places)))

@@ -8,11 +8,14 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, cast
 
-from monitoring.model import Selection, Series
+import numpy as np
+
+from monitoring.model import Labels, Selection, Series
 from monitoring.store import rollups, scripts, segments, upkeep
 from monitoring.store.cold_rows import Rollup
 from monitoring.store.process_copy import Held, Window, hours_of
 from monitoring.store.rollups import DAY_HOURS, Column, Rolled
+from monitoring.store.segments import HOUR_MS
 from monitoring.store.series_index import Groups
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _CACHED_BYTES = 64 << 20
+DAY_MS = DAY_HOURS * HOUR_MS
 Place = tuple[str, int, int, int]
 """Metric, day, group, generation."""
 
@@ -62,7 +66,10 @@ async def select(store: SampleStore, cold: ColdStore, selection: Selection) -> l
         rows = [
             row
             for row in stored
-            if days.get(row.day, True) and (metric, row.day) not in pending and (wanted is None or row.group in wanted)
+            if days.get(row.day, True)
+            and (metric, row.day) not in pending
+            and (wanted is None or row.group in wanted)
+            and (row.day + 1) * DAY_MS <= selection.rolled_before_ms
         ]
         whole = {row.day for row in rows}
         raw = await store.sync(_gaps(metric, first, last, whole, groups))
@@ -92,21 +99,37 @@ def _gaps(metric: str, first: int, last: int, whole: Iterable[int], groups: Grou
 
 
 def _gathered(store: SampleStore, selection: Selection, metric: str, rows: Sequence[Rollup], raw: Held) -> list[Series]:
+    """Series of the column asked for; where that is the last sample, raw ones stay what they are."""
     column = cast("Column", selection.rollup)
     parts = [store.rolled_days.get(row) for row in rows]
-    for hour in raw.get(metric, {}).values():
-        block = segments.merge([p.block for p in hour.parts(None, selection.start_ms, selection.end_ms)])
-        if len(block):
-            parts.append(rollups.roll(block))
-    if not parts:
-        return []
-    rolled, found = rollups.joined(parts), []
-    for series_id in store.copy.index.find(selection.matchers).get(metric, ()):
-        times, values = rolled.series(int(series_id), column)
-        inside = (times > selection.start_ms) & (times <= selection.end_ms)
-        if inside.any():
-            found.append(Series(store.copy.index.labels[int(series_id)], times[inside], values[inside]))
-    return found
+    ids = store.copy.index.find(selection.matchers).get(metric, ())
+    labels = {series_id: store.copy.index.labels[series_id] for series_id in map(int, ids)}
+    unrolled: dict[int, Series] = {}
+    if column == "last":
+        found = store.copy.gather(selection, {metric: raw.get(metric, {})})
+        places = {id(one): series_id for series_id, one in labels.items()}
+        unrolled = {places[id(one.labels)]: one for one in found if id(one.labels) in places}
+    else:
+        blocks = (hour.parts(None, selection.start_ms, selection.end_ms) for hour in raw.get(metric, {}).values())
+        merged = (segments.merge([part.block for part in hour]) for hour in blocks)
+        parts += [rollups.roll(block) for block in merged if len(block)]
+    rolled = rollups.joined(parts) if parts else rollups.roll(segments.EMPTY)
+    return [
+        series
+        for series_id, one in labels.items()
+        if len((series := _one(rolled, series_id, one, selection, unrolled.get(series_id))).times_ms)
+    ]
+
+
+def _one(rolled: Rolled, series_id: int, labels: Labels, selection: Selection, unrolled: Series | None) -> Series:
+    times, values = rolled.series(series_id, cast("Column", selection.rollup))
+    inside = (times > selection.start_ms) & (times <= selection.end_ms)
+    times, values = times[inside], values[inside]
+    if unrolled is not None:
+        times, values = np.concatenate([times, unrolled.times_ms]), np.concatenate([values, unrolled.values])
+        order = times.argsort(kind="stable")
+        times, values = times[order], values[order]
+    return Series(labels, times, values)
 
 
 async def roll_up(store: SampleStore, cold: ColdStore, now: float) -> int:
