@@ -85,7 +85,7 @@ async def test_samples_and_json_are_kept_in_every_kind_of_redis(
         assert await other.get_json("answer", "a1") == {"text": "그래"}
         assert await store.delete(ALL.matchers, 0, 70_000) == 1
         assert [s.values.tolist() for s in (await other.select([ALL]))[0]] == [[3.0]]
-        assert await store.trim(3_600.0, now=100_000.0) > 0
+        assert await store.trim(3_600.0, 3_600.0, now=100_000.0) > 0
         assert await other.labels() == []
         async with other.connection.redis.pubsub(ignore_subscribe_messages=True) as channel:
             await channel.subscribe("om:tick")
