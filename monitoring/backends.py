@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import accumulate
 from typing import Protocol
 
 import numpy as np
@@ -93,12 +95,19 @@ class LocalBackend:
         long_range = self._long_range()
         plans = [plan(query, _ms(time), _ms(time), 1, long_range=long_range) for query in queries]
         data = await self._read([selection for planned in plans for selection in planned.selections])
-        vectors, done = [], 0
-        for query, planned in zip(queries, plans, strict=True):
-            mine = data[done : done + len(planned.selections)]
-            done += len(planned.selections)
-            vectors.append(self._vector(query, time, await self._run(planned, mine), _newest(mine)))
-        return vectors
+        if _size(data) > IN_THREAD:
+            return await asyncio.to_thread(self._vectors, queries, time, plans, data)
+        return self._vectors(queries, time, plans, data)
+
+    def _vectors(
+        self, queries: Sequence[str], time: float, plans: Sequence[Plan], data: Sequence[list[Series]]
+    ) -> list[Vector]:
+        parts = _shares(plans, data)
+        answers = zip(queries, self._run_all(plans, parts), parts, strict=True)
+        return [self._vector(query, time, result, _newest(part)) for query, result, part in answers]
+
+    def _run_all(self, plans: Sequence[Plan], parts: Sequence[Sequence[list[Series]]]) -> list[Result]:
+        return [run(planned, part, self._limits) for planned, part in zip(plans, parts, strict=True)]
 
     def _vector(self, query: str, time: float, result: Result, newest: float | None) -> Vector:
         if result.kind in ("matrix", "string"):
@@ -122,22 +131,24 @@ class LocalBackend:
 
     async def ranges(self, asked: Sequence[tuple[str, float, float, float]]) -> list[Matrix]:
         """`range` of several (query, start, end, step) at once, in one read; those at one time have start = end."""
-        plans = [plan(query, _ms(start), _ms(end), max(_ms(step), 1)) for query, start, end, step in asked]
+        long_range = self._long_range()
+        plans = [plan(q, _ms(a), _ms(b), max(_ms(step), 1), long_range=long_range) for q, a, b, step in asked]
         data = await self._read([selection for planned in plans for selection in planned.selections])
-        found, done = [], 0
-        for (query, start, end, step), planned in zip(asked, plans, strict=True):
-            mine = data[done : done + len(planned.selections)]
-            done += len(planned.selections)
-            result, newest = await self._run(planned, mine), _newest(mine)
+        parts = _shares(plans, data)
+        work = partial(self._run_all, plans, parts)
+        results = await asyncio.to_thread(work) if _size(data) > IN_THREAD else work()
+        found = []
+        for (query, start, end, step), result, part in zip(asked, results, parts, strict=True):
             if result.kind in ("matrix", "string"):
                 raise BadQuery(f"'{query}' gives a {result.kind}; an instant vector is needed here")
             values = np.where(result.present, result.values, np.nan)
+            newest = _newest(part)
             age = None if newest is None else end - newest
             found.append(Matrix(query, start, end, step, tuple(result.labels), values, self.source, age))
         return found
 
     async def _run(self, planned: Plan, data: Sequence[list[Series]]) -> Result:
-        if sum(len(series.values) for found in data for series in found) > IN_THREAD:
+        if _size(data) > IN_THREAD:
             return await asyncio.to_thread(run, planned, data, self._limits)
         return run(planned, data, self._limits)
 
@@ -148,6 +159,17 @@ class LocalBackend:
 
 def _ms(seconds: float) -> int:
     return round(seconds * 1000)
+
+
+def _size(data: Sequence[list[Series]]) -> int:
+    """How many samples there are."""
+    return sum(len(series.values) for found in data for series in found)
+
+
+def _shares(plans: Sequence[Plan], data: Sequence[list[Series]]) -> list[Sequence[list[Series]]]:
+    """What each plan asked for, of what was read for all."""
+    ends = list(accumulate(len(planned.selections) for planned in plans))
+    return [data[end - len(planned.selections) : end] for planned, end in zip(plans, ends, strict=True)]
 
 
 def _newest(data: Sequence[list[Series]]) -> float | None:

@@ -107,7 +107,7 @@ async def _open(settings: Settings, clock: Callable[[], float], stack: AsyncExit
     gate = Gate(store.append, clock, settings.retention_s)
     collector = Collector(settings, store, clock) if settings.collect else None
     boards = BoardStore(store.connection)
-    live = LiveFleet(direct, _stamp(store), clock, boards, lambda: collector is not None and collector.leading)
+    live = LiveFleet(direct, _stamp(store, boards), clock, boards, lambda: collector is not None and collector.leading)
     said = MetadataBook()
     collection = Collection(store, collector, said, clock)
     answers, zone = Answers(store), local_zone()
@@ -187,9 +187,9 @@ def _recall(holder: list[Parts]) -> Callable[[str], Awaitable[dict[str, Any] | N
     return recalled
 
 
-def _stamp(store: SampleStore) -> Callable[[], Hashable]:
-    """Changes when this process learns of samples or series, and when the store goes away or comes back."""
-    return lambda: (store.catalog_version, store.newest_ms(), store.connection.connected_since is None)
+def _stamp(store: SampleStore, boards: BoardStore) -> Callable[[], Hashable]:
+    """Changes when samples or series came by any process, and when the store goes away or comes back."""
+    return lambda: (store.catalog_version, store.newest_ms(), boards.writes, store.connection.connected_since is None)
 
 
 def _newest(store: SampleStore) -> Callable[[], float | None]:

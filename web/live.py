@@ -197,8 +197,11 @@ class LiveFleet:
             return
         async with aclosing(self._boards.follow()) as messages:
             async for message in messages:
-                if self.board is not None and (self._leads() or (message and message.version <= self.stream.seq)):
-                    continue  # the second: our own, or already known
+                if self.board is not None and message and message.version <= self.stream.seq:
+                    continue  # our own, or already known
+                if self.board is not None and self._leads():
+                    self._overtake(message)
+                    continue
                 try:
                     found = await self._boards.load()
                 except StoreUnavailable as error:
@@ -206,6 +209,11 @@ class LiveFleet:
                     continue
                 if found is not None:
                     self._adopt(Board.published(found), message)
+
+    def _overtake(self, message: Message | None) -> None:
+        """Read and publish after another process did in our place: it will follow us."""
+        if message is not None:
+            self._floor, self._board_stamp = max(self._floor, message.version), None
 
     def _adopt(self, board: Board, message: Message | None) -> None:
         own, self._own = self._own and self.board is not None, False

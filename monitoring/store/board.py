@@ -24,6 +24,7 @@ from redis.exceptions import RedisError
 
 from monitoring.errors import StoreUnavailable
 from monitoring.store.connection import Connection, unavailable
+from monitoring.store.scripts import WROTE
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,8 @@ class BoardStore:
         self._connection = connection
         self.linked = False
         """True while `follow` hears the channel."""
+        self.writes = 0
+        """How often another process was heard to write samples."""
 
     async def publish(
         self, version: int, prev: int, facts: Mapping[str, Any], bodies: Mapping[str, bytes], tick: bytes, delta: bytes
@@ -129,15 +132,18 @@ class BoardStore:
     async def _listen(self) -> AsyncGenerator[Message | None, None]:
         try:
             async with self._connection.redis.pubsub(ignore_subscribe_messages=False) as channel:
-                await channel.subscribe(CHANNEL)
+                await channel.subscribe(WROTE, CHANNEL)
                 while True:
                     async with asyncio.timeout(SILENT_S):  # redis-py's own limit loses cancellations on Python 3.11
                         said = await channel.get_message(timeout=None)
                     if said is None:
                         continue
                     if said["type"] == "subscribe":
-                        self.linked = True
-                        yield None
+                        if not self.linked:
+                            self.linked = True
+                            yield None
+                    elif said["channel"] == WROTE.encode():
+                        self.writes += said["data"] != self._connection.name.encode()
                     elif said["type"] == "message":
                         head, _, delta = said["data"].partition(b"\n")
                         yield Message(**orjson.loads(head), delta=delta)

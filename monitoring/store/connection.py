@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import socket
 import time
 from collections import deque
@@ -49,6 +50,8 @@ class Connection:
         self.address = address(url)
         self.redis: Redis = _client(self.address, min(timeout_s, 2.0))
         self.timeout_s = timeout_s
+        self.name = secrets.token_hex(6)
+        """Tells what this process wrote from what others did."""
         self.state: State = "disconnected"
         """disconnected → reconnecting (tried again) → connected; error: it answers, and refuses."""
         self.connected_since: float | None = None

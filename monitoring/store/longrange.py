@@ -16,7 +16,7 @@ from monitoring.store.cold_rows import Rollup
 from monitoring.store.process_copy import Held, Window, hours_of
 from monitoring.store.rollups import DAY_HOURS, Column, Rolled
 from monitoring.store.segments import HOUR_MS
-from monitoring.store.series_index import Groups
+from monitoring.store.series_index import Found, Groups
 
 if TYPE_CHECKING:
     from monitoring.store.cold_tables import ColdStore
@@ -73,7 +73,9 @@ async def select(store: SampleStore, cold: ColdStore, selection: Selection) -> l
         ]
         whole = {row.day for row in rows}
         raw = await store.sync(_gaps(metric, first, last, whole, groups))
-        found += await asyncio.to_thread(_gathered, store, selection, metric, rows, raw)
+        named = next((one for one in store.copy.find(selection) if one.metric == metric), None)
+        if named is not None:
+            found += await asyncio.to_thread(_gathered, store, selection, named, rows, raw)
     return found
 
 
@@ -98,15 +100,17 @@ def _gaps(metric: str, first: int, last: int, whole: Iterable[int], groups: Grou
     return [*windows, Window(metric, at, last, groups)] if at <= last else windows
 
 
-def _gathered(store: SampleStore, selection: Selection, metric: str, rows: Sequence[Rollup], raw: Held) -> list[Series]:
+def _gathered(
+    store: SampleStore, selection: Selection, named: Found, rows: Sequence[Rollup], raw: Held
+) -> list[Series]:
     """Series of the column asked for; where that is the last sample, raw ones stay what they are."""
     column = cast("Column", selection.rollup)
     parts = [store.rolled_days.get(row) for row in rows]
-    ids = store.copy.index.find(selection.matchers).get(metric, ())
-    labels = {series_id: store.copy.index.labels[series_id] for series_id in map(int, ids)}
+    metric = named.metric
+    labels = {series_id: store.copy.index.labels[series_id] for series_id in named.ids.tolist()}
     unrolled: dict[int, Series] = {}
     if column == "last":
-        found = store.copy.gather(selection, {metric: raw.get(metric, {})})
+        found = store.copy.gather(selection, raw, [named])
         places = {id(one): series_id for series_id, one in labels.items()}
         unrolled = {places[id(one.labels)]: one for one in found if id(one.labels) in places}
     else:

@@ -11,7 +11,7 @@ import orjson
 from monitoring.model import Labels, Matcher, Selection, Series
 from monitoring.store.hours import Hour, HourCache, Part
 from monitoring.store.segments import HOUR_MS, Block, Ids
-from monitoring.store.series_index import Entry, Groups, SeriesIndex, read_entry
+from monitoring.store.series_index import Entry, Found, Groups, SeriesIndex, read_entry
 from monitoring.store.spans import Span, Spans, Wider
 
 Held = dict[str, dict[int, Hour]]
@@ -182,19 +182,20 @@ class ProcessCopy:
             found.setdefault(window.metric, {}).update(self.hours.between(*window[:3]))
         return found
 
-    def gather(self, selection: Selection, held: Held) -> list[Series]:
-        """The series of one selection out of `held`."""
-        found: list[Series] = []
+    def gather(self, selection: Selection, held: Held, found: Sequence[Found] | None = None) -> list[Series]:
+        """The series of one selection out of `held`. With `found` (`find`) it may run in a thread."""
+        series: list[Series] = []
         first, last = hours_of(selection)
-        groups = dict(self.index.groups_of(selection.matchers))
-        for metric, ids in self.index.find(selection.matchers).items():
+        for metric, ids, groups in self.find(selection) if found is None else found:
             hours = held.get(metric, {})
             numbers = sorted(number for number in hours if first <= number <= last)
-            parts = [
-                part for n in numbers for part in hours[n].parts(groups[metric], selection.start_ms, selection.end_ms)
-            ]
-            found += self._series(ids, parts)
-        return found
+            parts = [part for n in numbers for part in hours[n].parts(groups, selection.start_ms, selection.end_ms)]
+            series += self._series(ids, parts)
+        return series
+
+    def find(self, selection: Selection) -> list[Found]:
+        """The series that a selection names, as of now."""
+        return self.index.find_all(selection.matchers)
 
     def _series(self, ids: Ids, parts: Sequence[Part]) -> list[Series]:
         """One series per id that has samples in `parts`, which are in the order of time."""
@@ -214,7 +215,7 @@ class ProcessCopy:
                     for block, start, stop in zip(blocks, starts, stops, strict=True)
                     if start[k] < stop[k]
                 ]
-                if here:
+                if here and series_id in labels:  # it may have left while this runs in a thread
                     times = joined([block.times_ms[start:stop] for block, start, stop in here])
                     values = joined([block.values[start:stop] for block, start, stop in here])
                     found.append(Series(labels[series_id], times, values))

@@ -19,10 +19,10 @@ from monitoring.store.longrange import RolledDays
 from monitoring.store.process_copy import Held, Missing, ProcessCopy, State, Window
 from monitoring.store.segments import GROUP, HOUR_MS
 from monitoring.store.senders import Senders, by_hour
-from monitoring.store.series_index import Entry, to_text
+from monitoring.store.series_index import Entry, Found, to_text
 
-_IN_THREAD_BYTES = 65_536
-"""Sealed bytes above which decoding leaves the event loop (about 5 ms)."""
+_IN_THREAD_BYTES, _IN_THREAD_SERIES = 65_536, 1_000
+"""Sealed bytes and series above which gathering leaves the event loop."""
 _TRIES = 5
 """How often work is redone because another process changed the catalogue meanwhile."""
 
@@ -92,9 +92,8 @@ class SampleStore:
         parts, body = by_hour(batch, sender)
         wider = self.copy.spans.wider(sender.ids[batch.index], batch.times_ms // HOUR_MS)
         fenced = "" if fence is None else fence
-        reply = await self.connection.write(
-            scripts.APPEND, state.born, state.drops, orjson.dumps(parts), orjson.dumps(wider), body, fenced
-        )
+        facts = state.born, state.drops, orjson.dumps(parts), orjson.dumps(wider)
+        reply = await self.connection.write(scripts.APPEND, *facts, body, fenced, self.connection.name)
         if isinstance(reply[0], int):
             raise StoreUnavailable("fenced", f"another collector took over (lease {reply[0]}, ours was {fence})")
         if len(reply) == 1:
@@ -134,15 +133,21 @@ class SampleStore:
         held = await self.sync(asked)
         while more := self.copy.windows(selections) - asked:
             born = self.copy.state.born
-            found = await self.sync(more)
+            newer = await self.sync(more)
             if self.copy.state.born != born:  # emptied between the two
                 return await self.select(selections)
-            for metric, hours in found.items():
+            for metric, hours in newer.items():
                 held.setdefault(metric, {}).update(hours)
             asked |= more
-        if undecoded(held) > _IN_THREAD_BYTES:
-            return await asyncio.to_thread(lambda: [self.copy.gather(selection, held) for selection in selections])
-        return [self.copy.gather(selection, held) for selection in selections]
+        found = [self.copy.find(selection) for selection in selections]
+        if is_work(held, found):
+            return await asyncio.to_thread(self._gather, selections, held, found)
+        return self._gather(selections, held, found)
+
+    def _gather(
+        self, selections: Sequence[Selection], held: Held, found: Sequence[Sequence[Found]]
+    ) -> list[list[Series]]:
+        return [self.copy.gather(one, held, series) for one, series in zip(selections, found, strict=True)]
 
     async def _rolled(self, cold: ColdStore, selection: Selection) -> list[Series]:
         if selection.rollup:
@@ -261,7 +266,8 @@ class SampleStore:
         }
 
 
-def undecoded(held: Held) -> int:
-    """Bytes of sealed blocks that were not decoded yet."""
+def is_work(held: Held, found: Sequence[Sequence[Found]]) -> bool:
+    """Whether gathering takes more than about 5 ms: blocks are to be decoded, or there are many series."""
     hours = (hour for hours in held.values() for hour in hours.values())
-    return sum(len(body) for hour in hours for body in hour.known().values() if isinstance(body, bytes))
+    undecoded = sum(len(body) for hour in hours for body in hour.known().values() if isinstance(body, bytes))
+    return undecoded > _IN_THREAD_BYTES or sum(len(one.ids) for some in found for one in some) > _IN_THREAD_SERIES

@@ -14,6 +14,7 @@ All keys of a store share its hash tag, `{om}` or another prefix, so that a clus
 | `{om}:cold:METRIC` | hour → `a:generation`: the cold layer has it too; `e`: what is not here is there |
 | `{om}:unsealed`, `{om}:unarchived` | sets of `HOUR:METRIC` that have an open key; that the cold layer lacks |
 | `{om}:fence` | the number of the latest collector's lease; older ones may not append |
+| channel `om:wrote` | the name of a process that wrote samples |
 | `{om}:json:KIND:KEY` | one JSON value with its time to live |
 """
 
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 META = "{om}:meta"
 """Named in every call, so that a cluster client finds the slot."""
+WROTE = "om:wrote"
 UNSEALED = "{om}:unsealed"
 UNARCHIVED = "{om}:unarchived"
 LAYOUT = 2
@@ -74,7 +76,7 @@ return out
 APPEND = (
     HEAD
     + """
--- ARGV: born, drops, [[metric, hour, bytes]], [[id, first, last]], rows, fence or ''.
+-- ARGV: born, drops, [[metric, hour, bytes]], [[id, first, last]], rows, fence or '', the writer's name.
 -- Returns state, then {length of the open key, generation of a fresh hour or 0} of each.
 -- Where series were dropped since, so that ids may be void, it does nothing and returns the state alone;
 -- where a newer fence was granted it does nothing and returns that fence.
@@ -110,6 +112,7 @@ for _, new in ipairs(wider) do
   call('HSET', P..'spans', new[1], first..':'..last)
 end
 if #wider > 0 then call('HINCRBY', P..'meta', 'spans', 1) end
+call('PUBLISH', 'om:wrote', ARGV[7])
 out[1] = state()
 return out
 """

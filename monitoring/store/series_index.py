@@ -36,6 +36,14 @@ class Entry(NamedTuple):
     labels: Labels
 
 
+class Found(NamedTuple):
+    """Series of one metric that match, ascending, and their groups."""
+
+    metric: str
+    ids: Ids
+    groups: Groups
+
+
 class _MetricSeries:
     """Series of one metric in ascending id, with what matchers found among them."""
 
@@ -126,16 +134,20 @@ class SeriesIndex:
 
     def find(self, matchers: Sequence[Matcher]) -> dict[str, Ids]:
         """Ids of the matching series by metric, ascending; metrics without a match are left out."""
-        return {metric: ids for metric, ids, _ in self._find(tuple(matchers)) if len(ids)}
+        return {metric: ids for metric, ids, _ in self.find_all(matchers) if len(ids)}
+
+    def find_all(self, matchers: Sequence[Matcher]) -> list[Found]:
+        """Metrics that can match, the ids of their matching series and the groups of those."""
+        return list(self._find(tuple(matchers)))
 
     def groups_of(self, matchers: Sequence[Matcher]) -> list[tuple[str, Groups]]:
         """Metrics that can match and the groups of those series that do; a metric not known yet is among them."""
         return [(metric, groups) for metric, _, groups in self._find(tuple(matchers))]
 
-    def _find(self, matchers: tuple[Matcher, ...]) -> Iterator[tuple[str, Ids, Groups]]:
+    def _find(self, matchers: tuple[Matcher, ...]) -> Iterator[Found]:
         for metric in self.candidates(matchers):
             series = self._metrics.get(metric)
-            yield metric, *(_NOTHING if series is None else series.matching(matchers, self.groups))
+            yield Found(metric, *(_NOTHING if series is None else series.matching(matchers, self.groups)))
 
     def candidates(self, matchers: Sequence[Matcher]) -> list[str]:
         """Metrics that can match: the one named by an equality, known or not, else all known that fit."""

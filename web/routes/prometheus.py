@@ -153,7 +153,7 @@ async def targets(request: Request) -> Response:
     """The scrape targets and how they are."""
     collection = parts(request).collection
     await collection.refresh()
-    return ok({"activeTargets": collection.targets(), "droppedTargets": []})
+    return ok({"activeTargets": collection.targets(), "droppedTargets": collection.dropped_targets()})
 
 
 @router.get("/v1/rules")
