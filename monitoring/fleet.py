@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from functools import partial
+from typing import Literal, NamedTuple, get_args
 
 from monitoring.backends import Backend
 from monitoring.catalog import Catalog
@@ -32,6 +34,8 @@ CONCEPTS = (
 )
 
 
+IN_THREAD = 200
+"""Servers above which a reading is put together beside the event loop (about 5 ms)."""
 SILENT_S = 300.0
 """A server is gone after this long without a sample."""
 
@@ -83,22 +87,41 @@ class FleetState:
 
 async def fleet_state(backend: Backend, catalog: Catalog, inventory: Inventory, at: float) -> FleetState:
     """The state of all servers at `at` (Unix seconds)."""
+    work = len(inventory.servers) > IN_THREAD
+    asked = await asyncio.to_thread(_asked, catalog, inventory) if work else _asked(catalog, inventory)
+    answered = await backend.instants([*asked.concepts.values(), *asked.newest], at)
+    vectors = dict(zip(asked.concepts, answered, strict=False))
+    made = partial(_servers, catalog, inventory, vectors, answered[len(asked.concepts) :], at)
+    servers = await asyncio.to_thread(made) if work else made()
+    evidence = {name: proof(vector) for name, vector in vectors.items()}
+    if offline := [state for state in servers if state.status == "offline"]:
+        evidence["last_seen"] = await _last_seen(backend, catalog, inventory, offline, at)
+    ages = [vector.age_s for vector in vectors.values() if vector.age_s is not None]
+    return FleetState(at, tuple(servers), evidence, backend.source, min(ages, default=None))
+
+
+class _Asked(NamedTuple):
+    concepts: dict[str, str]
+    """Concept → its query."""
+    newest: list[str]
+
+
+def _asked(catalog: Catalog, inventory: Inventory) -> _Asked:
     queries = {name: query for name in CONCEPTS if (query := expression(catalog.concepts[name], inventory))}
-    asked = [*queries.values(), *_newest(catalog, inventory)]
-    answered = await backend.instants(asked, at)
-    vectors = dict(zip(queries, answered, strict=False))
+    return _Asked(queries, _newest(catalog, inventory))
+
+
+def _servers(
+    catalog: Catalog, inventory: Inventory, vectors: Mapping[str, Vector], newest: Sequence[Vector], at: float
+) -> list[ServerState]:
+    """The servers with their values, worst first."""
     servers = {s.id: ServerState(s.id, s.type, s.type_guessed, s.simulated) for s in inventory.servers.values()}
     for name, vector in vectors.items():
         _fill(name, vector, servers, inventory, catalog)
     for state in servers.values():
         _judge(state, catalog, at)
-    _date(servers, answered[len(queries) :], inventory)
-    evidence = {name: proof(vector) for name, vector in vectors.items()}
-    if offline := [state for state in servers.values() if state.status == "offline"]:
-        evidence["last_seen"] = await _last_seen(backend, catalog, inventory, offline, at)
-    ages = [vector.age_s for vector in vectors.values() if vector.age_s is not None]
-    ordered = sorted(servers.values(), key=lambda s: (SEVERITY.index(s.status), -_excess(s), s.id))
-    return FleetState(at, tuple(ordered), evidence, backend.source, min(ages, default=None))
+    _date(servers, newest, inventory)
+    return sorted(servers.values(), key=lambda s: (SEVERITY.index(s.status), -_excess(s), s.id))
 
 
 def proof(vector: Vector) -> Evidence:
