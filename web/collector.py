@@ -53,6 +53,7 @@ class Collector:
         self.gate = Gate(self.append, clock, settings.retention_s)
         self._families = Families(store.connection)
         self._settings, self._store, self._clock = settings, store, clock
+        self._begun_since: float | None = None
         self._fixed = [target(address) for address in settings.scrape]
         self._file = TargetsFile(Path(settings.targets)) if settings.targets else None
         self._feeds = feeds(settings, store.connection, self.gate)
@@ -170,6 +171,9 @@ class Collector:
 
     async def _keep_up(self, now: float, steady: SteadyClock) -> None:
         newest = self._store.newest_ms()
+        if self._begun_since != self._store.connection.connected_since:  # Redis was away: it may have lost something
+            await self._store.begin()
+            self._begun_since = self._store.connection.connected_since
         await self._store.seal(now)
         await self._store.archive(now)
         await self._store.roll_up(now)

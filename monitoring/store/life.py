@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from monitoring.store.series_index import to_text
 if TYPE_CHECKING:
     from monitoring.store.redis import SampleStore
 
+log = logging.getLogger(__name__)
 _HOURS_AT_ONCE = 24
 
 
@@ -33,22 +35,39 @@ def refuse_other_layout(state: State) -> None:
 
 
 async def begin(store: SampleStore) -> None:
-    """Begin the life of an empty store with what its cold layer remembers; a store that lives is left alone."""
+    """Begin the life of an empty store with what its cold layer remembers.
+
+    One that lives, but came back as of a time before its cold layer's, is told what it forgot.
+    """
     await store.sync()
-    if store.copy.state.born:
-        return
     catalogue: list[Catalogued] = []
     hours: list[tuple[str, int, int]] = []
     if store.cold is not None:
-        catalogue, hours = await store.cold.series(), await store.cold.hours(None, -(1 << 40), 1 << 40)
-    await _adopt(store, catalogue, hours)
+        hours = await store.cold.hours(None, -(1 << 40), 1 << 40)
+        if store.copy.state.born and await _generations(store) >= _highest(hours):
+            return
+        catalogue = await store.cold.series()
+    if hours or not store.copy.state.born:
+        await _adopt(store, catalogue, hours)
+
+
+async def _generations(store: SampleStore) -> int:
+    redis = store.connection.redis
+    found = await store.connection.guarded(lambda: redis.hget(META, "gens"))
+    return int(found or 0)
+
+
+def _highest(hours: Sequence[tuple[str, int, int]]) -> int:
+    return max((generation for *_, generation in hours), default=0)
 
 
 async def _adopt(store: SampleStore, catalogue: Sequence[Catalogued], hours: Sequence[tuple[str, int, int]]) -> None:
     series = [[s.id, _metric(s), s.group, s.labels.decode(), s.first, s.last] for s in catalogue]
-    highest = max((generation for *_, generation in hours), default=0)
     places = [hour[:2] for hour in hours]
-    await store.connection.write(upkeep_scripts.BEGIN, orjson.dumps(series), orjson.dumps(places), highest + 1, GROUP)
+    facts = orjson.dumps(series), orjson.dumps(places), _highest(hours) + 1
+    joined = await store.connection.write(upkeep_scripts.BEGIN, *facts, GROUP)
+    if joined:
+        log.warning("store.recovered hours=%d series=%d", joined, len(series))
     await store.sync()
 
 

@@ -19,6 +19,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from monitoring.errors import BadSetting, StoreUnavailable
+from monitoring.store import aof
 from monitoring.store.processes import dies_with_parent, find_binary, private_directory, runs, take_lock
 
 log = logging.getLogger(__name__)
@@ -136,8 +137,13 @@ class EmbeddedValkey:
             if writer is not None:
                 with writer:  # the server inherits the lock and keeps it as long as it lives
                     self._process = self._spawn(writer.fileno())
-                await self._ready(deadline)
-                return
+                try:
+                    await self._ready(deadline)
+                    return
+                except StoreUnavailable as error:
+                    if not aof.is_damage(str(error)) or not aof.mend(self.data_dir):
+                        raise
+                continue
             await asyncio.sleep(_POLL_S)
         raise StoreUnavailable("loading", f"another server still writes to '{self.data_dir}' and does not answer")
 
@@ -188,7 +194,7 @@ class EmbeddedValkey:
         assert process is not None
         while time.monotonic() < deadline:
             if process.poll() is not None:
-                tail = (self.data_dir / "valkey.log").read_text(errors="replace").strip().splitlines()[-1:]
+                tail = (self.data_dir / "valkey.log").read_text(errors="replace").strip().splitlines()[-3:]
                 raise StoreUnavailable("refused", f"the server ended with {process.returncode}: {' '.join(tail)}")
             if await self._answering() is not None:
                 self.pid = process.pid

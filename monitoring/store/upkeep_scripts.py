@@ -161,26 +161,39 @@ BEGIN = (
     HEAD
     + """
 -- ARGV: [[id, metric, group, labels as JSON, first, last]], [[metric, hour]] of the cold layer, its highest generation,
--- group size.
--- Begins the life of a store that has none, with what the cold layer remembers of the one before. Returns state.
-if call('HEXISTS', P..'meta', 'born') == 1 then return state() end
-local now = call('TIME')
-call('HSET', P..'meta', 'born', now[1]..'.'..now[2], 'layout', LAYOUT, 'drops', 0, 'spans', 1)
-local last, sizes = 0, {}
+-- group size. Begins the life of a store that has none, and enters what it does not know: a Redis that was lost, or
+-- that came back as of an earlier time. Returns how many hours that were.
+local now, last, sizes, joined = call('TIME'), 0, {}, 0
+if call('HEXISTS', P..'meta', 'born') == 0 then
+  call('HSET', P..'meta', 'born', now[1]..'.'..now[2], 'layout', LAYOUT, 'drops', 0, 'spans', 1)
+end
 for _, s in ipairs(cjson.decode(ARGV[1])) do
-  call('HSET', P..'series', s[1], string.format('%d', s[3])..' '..s[4])
-  call('HSET', P..'ids', s[4], s[1])
-  call('HSET', P..'spans', s[1], string.format('%d:%d', s[5], s[6]))
+  if call('HEXISTS', P..'series', s[1]) == 0 and call('HEXISTS', P..'ids', s[4]) == 0 then
+    call('HSET', P..'series', s[1], string.format('%d', s[3])..' '..s[4])
+    call('HSET', P..'ids', s[4], s[1])
+    call('HSET', P..'spans', s[1], string.format('%d:%d', s[5], s[6]))
+  end
   last = math.max(last, s[1])
   sizes[s[2]] = math.max(sizes[s[2]] or 0, (s[3] + 1) * tonumber(ARGV[4]))
 end
-for metric, size in pairs(sizes) do call('HSET', P..'sizes', metric, size) end
-call('HSET', P..'meta', 'next', last, 'gens', ARGV[3])
-for i, part in ipairs(cjson.decode(ARGV[2])) do
-  local hour = string.format('%d', part[2])
-  call('HSET', P..'hours:'..part[1], hour, call('HINCRBY', P..'meta', 'gens', 1))
-  call('HSET', P..'cold:'..part[1], hour, 'e')
+local function raise(key, field, least)
+  if tonumber(call('HGET', key, field) or 0) < least then call('HSET', key, field, string.format('%d', least)) end
 end
-return state()
+for metric, size in pairs(sizes) do raise(P..'sizes', metric, size) end
+raise(P..'meta', 'next', last)
+raise(P..'meta', 'gens', tonumber(ARGV[3]))
+for _, part in ipairs(cjson.decode(ARGV[2])) do
+  local hour = string.format('%d', part[2])
+  if call('HEXISTS', P..'hours:'..part[1], hour) == 0 then
+    call('HSET', P..'hours:'..part[1], hour, call('HINCRBY', P..'meta', 'gens', 1))
+    call('HSET', P..'cold:'..part[1], hour, 'e')
+    joined = joined + 1
+  end
+end
+if joined > 0 then
+  call('HINCRBY', P..'meta', 'drops', 1)
+  call('HINCRBY', P..'meta', 'spans', 1)
+end
+return joined
 """
 )

@@ -165,6 +165,29 @@ async def test_a_lost_redis_comes_back_from_the_cold_layer_and_goes_on(layered: 
     assert await read(writer, everything(ONE)) == await read(layered(), everything(ONE))
 
 
+async def test_a_redis_that_came_back_as_of_an_earlier_time_is_told_what_it_forgot(
+    layered: Callable[[], SampleStore],
+) -> None:
+    writer = layered()
+    redis = writer.connection.redis
+    await writer.append(fleet(hours=1))
+    names = sorted(await redis.keys())
+    earlier = {name: await redis.dump(name) for name in names}
+    await writer.append(fleet())
+    await moved(writer)
+    before = await read(writer)
+    await redis.flushall()
+    for name, body in earlier.items():
+        await redis.restore(name, 0, body)
+
+    restarted = layered()
+    await restarted.begin()
+    assert await read(restarted) == before
+    await write(restarted, "s7", (FIRST * HOUR_MS + 60_000, 70.5))
+    await moved(restarted)
+    assert (await read(layered()))["s7"][1] == (FIRST * HOUR_MS + 60_000, 70.5)
+
+
 async def test_trimming_reaches_the_cold_layer(layered: Callable[[], SampleStore]) -> None:
     writer = layered()
     await writer.append(fleet())

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 
 from monitoring.errors import BadSetting, StoreUnavailable
 from monitoring.model import Batch, Matcher, Selection
@@ -149,3 +150,40 @@ async def test_a_directory_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     taken.write_text("a file")
     with pytest.raises(BadSetting, match="data"):
         await EmbeddedValkey(taken).start()
+
+
+async def test_a_damaged_log_is_cut_off_at_its_last_whole_command_and_kept_beside(tmp_path: Path) -> None:
+    server = EmbeddedValkey(tmp_path)
+    await server.start()
+    async with Redis.from_url(server.url) as redis:
+        for k in range(100):
+            await redis.set(f"k{k:02}", "x" * 100)
+    await server.close()
+    [part] = (tmp_path / "valkey" / "appendonlydir").glob("*.incr.aof")
+    body = part.read_bytes()
+    part.write_bytes(body.replace(b"k50", b"k50\0", 1))
+
+    again = EmbeddedValkey(tmp_path)
+    await again.start()
+    async with Redis.from_url(again.url) as redis:
+        assert sorted(await redis.keys()) == [b"k%02d" % k for k in range(50)]
+    await again.close()
+    [kept] = (tmp_path / "valkey" / "appendonlydir.corrupt-1").glob("*.incr.aof")
+    assert len(kept.read_bytes()) == len(body) + 1
+
+
+async def test_a_log_whose_beginning_is_damaged_is_set_aside_whole(tmp_path: Path) -> None:
+    server = EmbeddedValkey(tmp_path)
+    await server.start()
+    async with Redis.from_url(server.url) as redis:
+        await redis.set("k", "v")
+    await server.close()
+    [base] = (tmp_path / "valkey" / "appendonlydir").glob("*.base.rdb")
+    base.write_bytes(b"REDIS9999" + base.read_bytes()[9:])
+
+    again = EmbeddedValkey(tmp_path)
+    await again.start()
+    async with Redis.from_url(again.url) as redis:
+        assert await redis.keys() == []
+    await again.close()
+    assert (tmp_path / "valkey" / "appendonlydir.corrupt-1" / base.name).exists()
