@@ -21,7 +21,7 @@ from monitoring.errors import StoreUnavailable
 log = logging.getLogger(__name__)
 SESSIONS = 2_000
 TTL_S = 86_400.0
-PATIENCE_S = 0.3
+PATIENCE_S = 1.0
 """What a question waits for the memory at most, once before and once after its answer."""
 WITHOUT_CONTENT = ("smalltalk", "help", "out_of_scope", "action", "unclear")
 

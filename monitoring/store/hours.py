@@ -7,12 +7,14 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from monitoring.store import segments
-from monitoring.store.segments import EMPTY, ROW, Block, Rows
+from monitoring.store.segments import EMPTY, HOUR_MS, ROW, Block, Rows
 
 Groups = Collection[int] | None
 """Groups of series; None: all that there are."""
 _FOLD_SHARE = 4
 """Rows are merged for good when they are this part of what is merged already: each row is moved a few times only."""
+_TAILS = 64
+"""Writes that wait to be merged: each takes half a kilobyte beside its samples."""
 _DECODED = 20
 """Bytes of one sample once decoded."""
 
@@ -48,6 +50,8 @@ class Hour:
 
     def extended(self, rows: bytes) -> Hour:
         """The hour with `rows` written after it."""
+        if len(self._tails) >= _TAILS:
+            self._fold()
         found = Hour(self.number, self.generation, self.end + len(rows), {}, self.complete)
         found._sealed, found._open, found._tails = self._sealed, self._open, self._tails
         if rows:
@@ -71,7 +75,10 @@ class Hour:
     def parts(self, groups: Groups, start_ms: int, end_ms: int) -> list[Part]:
         """The samples of `groups` with start < t ≤ end; for each series in the order of time, and none twice."""
         wanted = self._sealed.keys() if groups is None else groups
-        sealed = [Part(g, block.between(start_ms, end_ms)) for g in wanted if len(block := self.block(g))]
+        whole = start_ms < self.number * HOUR_MS and (self.number + 1) * HOUR_MS <= end_ms + 1
+        sealed = [
+            Part(g, block if whole else block.between(start_ms, end_ms)) for g in wanted if len(block := self.block(g))
+        ]
         recent = self._recent(start_ms, end_ms)
         if not len(recent):
             return sealed

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from monitoring.model import Labels, Matcher, Selection, Series
 from monitoring.store.hours import Hour, HourCache, Part
@@ -16,6 +17,10 @@ from monitoring.store.spans import Span, Spans, Wider
 
 Held = dict[str, dict[int, Hour]]
 """Hours by metric and number."""
+
+
+Piece = tuple[Block, slice]
+"""The samples of one series in one block."""
 
 
 class Window(NamedTuple):
@@ -203,7 +208,8 @@ class ProcessCopy:
             return []
         own = self.index.groups[ids]
         labels = self.index.labels
-        found: list[Series] = []
+        owners: list[Labels] = []
+        pieces: list[list[Piece]] = []
         for group in np.unique(own).tolist():
             members = ids[own == group]
             blocks = [part.block for part in parts if part.group is None or part.group == group]
@@ -211,15 +217,14 @@ class ProcessCopy:
             stops = [block.ids.searchsorted(members, "right").tolist() for block in blocks]
             for k, series_id in enumerate(members.tolist()):
                 here = [
-                    (block, start[k], stop[k])
+                    (block, slice(start[k], stop[k]))
                     for block, start, stop in zip(blocks, starts, stops, strict=True)
                     if start[k] < stop[k]
                 ]
                 if here and series_id in labels:  # it may have left while this runs in a thread
-                    times = joined([block.times_ms[start:stop] for block, start, stop in here])
-                    values = joined([block.values[start:stop] for block, start, stop in here])
-                    found.append(Series(labels[series_id], times, values))
-        return found
+                    owners.append(labels[series_id])
+                    pieces.append(here)
+        return [Series(*one) for one in zip(owners, *joined(pieces), strict=True)]
 
     def labels(self, matchers: Sequence[Matcher], start_ms: int | None, end_ms: int | None) -> list[Labels]:
         """Series that match and whose span touches the time; without a time, all that match."""
@@ -269,9 +274,18 @@ def apply_changes(
     return hours, missing
 
 
-def joined(parts: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
-    """One array; a single part is not copied."""
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+def joined(pieces: Sequence[Sequence[Piece]]) -> tuple[list[NDArray[np.int64]], list[NDArray[np.float64]]]:
+    """Times and values of each series out of its pieces; copied only where some series has several.
+
+    One array holds them all then: numpy asks for huge pages for it, which saves most of the time that the kernel
+    takes to give memory (24 h of 1,000 series: 69 ms with an array for each).
+    """
+    if all(len(own) == 1 for own in pieces):
+        return [b.times_ms[s] for ((b, s),) in pieces], [b.values[s] for ((b, s),) in pieces]
+    ends = np.cumsum([sum(s.stop - s.start for _, s in own) for own in pieces])[:-1]
+    times = np.concatenate([block.times_ms[part] for own in pieces for block, part in own])
+    values = np.concatenate([block.values[part] for own in pieces for block, part in own])
+    return np.split(times, ends), np.split(values, ends)
 
 
 def parse_span(text: bytes) -> Span:
