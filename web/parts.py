@@ -35,7 +35,7 @@ from web.settings import Settings
 
 log = logging.getLogger(__name__)
 DAY_S = 86_400
-RECENT = 1_000
+RECENT = 200
 PATIENCE_S = 0.3
 """What a reply waits for its answer to be stored."""
 RETRY_S = 1.0

@@ -52,6 +52,7 @@ class Connection:
         self.timeout_s = timeout_s
         self.name = secrets.token_hex(6)
         """Tells what this process wrote from what others did."""
+        self.round_trips = 0
         self.state: State = "disconnected"
         """disconnected → reconnecting (tried again) → connected; error: it answers, and refuses."""
         self.connected_since: float | None = None
@@ -97,6 +98,7 @@ class Connection:
 
     async def guarded(self, command: Callable[[], Awaitable[T]]) -> T:
         """Await one command of the client. Raises StoreUnavailable."""
+        self.round_trips += 1
         try:
             async with asyncio.timeout(self.timeout_s), self._slots:
                 reply = await command()
