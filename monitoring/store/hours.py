@@ -77,7 +77,9 @@ class Hour:
         wanted = self._sealed.keys() if groups is None else groups
         whole = start_ms < self.number * HOUR_MS and (self.number + 1) * HOUR_MS <= end_ms + 1
         sealed = [
-            Part(g, block if whole else block.between(start_ms, end_ms)) for g in wanted if len(block := self.block(g))
+            Part(g, block if whole else block.between(start_ms, end_ms))
+            for g in wanted
+            if self._reaches(g, start_ms) and len(block := self.block(g))
         ]
         recent = self._recent(start_ms, end_ms)
         if not len(recent):
@@ -105,6 +107,11 @@ class Hour:
         if isinstance(held, bytes):
             held = self._sealed[group] = segments.decode(held)
         return EMPTY if held is None else held
+
+    def _reaches(self, group: int, start_ms: int) -> bool:
+        """False for a group that was not decoded yet and ends before the time: it can stay so."""
+        held = self._sealed.get(group)
+        return not isinstance(held, bytes) or segments.newest_ms(held) > start_ms
 
     def _recent(self, start_ms: int, end_ms: int) -> Block:
         """Rows of the open key; a few new ones are merged into a short window only, the rest waits."""

@@ -163,10 +163,10 @@ class ProcessCopy:
         elif held is not None and held.end + len(rows) == length:
             self.hours.put(metric, number, held.extended(rows))
 
-    def rewrote(self, metric: str, number: int, old: Hour, blocks: Mapping[int, Block], generation: int) -> None:
+    def rewrote(self, metric: str, number: int, old: Hour, bodies: Mapping[int, bytes], generation: int) -> None:
         """Take in that this process rewrote groups of an hour; no positive generation: it is gone or not known now."""
         if generation > 0:
-            self.hours.put(metric, number, Hour(number, generation, 0, {**old.known(), **blocks}, old.complete))
+            self.hours.put(metric, number, Hour(number, generation, 0, {**old.known(), **bodies}, old.complete))
         else:
             self.hours.drop(metric, number)
 

@@ -25,7 +25,7 @@ META = "{om}:meta"
 WROTE = "om:wrote"
 UNSEALED = "{om}:unsealed"
 UNARCHIVED = "{om}:unarchived"
-LAYOUT = 2
+LAYOUT = 3
 """Grows when keys change their meaning."""
 
 

@@ -26,9 +26,10 @@ Ids = NDArray[np.uint32]
 
 TOMBSTONE = b"-"
 """Stands for a group whose samples were deleted: what the cold layer has of it is void."""
-_MAGIC = b"OMS2"
-_HEADER = struct.Struct("<4sIIIIIddd")
-"""Magic, samples, bytes of each compressed column (series ids, samples per series, times, values), min, max, sum."""
+_MAGIC = b"OMS3"
+_HEADER = struct.Struct("<4sIIIIIdddq")
+"""Magic, samples, bytes of each compressed column (series ids, samples per series, times, values), min, max, sum, and
+the time of the newest sample."""
 _CONFIG = ChunkConfig()
 _OFFSET_BITS = 22
 """An hour has fewer than 2²² milliseconds: series id and time within the hour fit one sortable number."""
@@ -152,7 +153,7 @@ def encode(block: Block) -> bytes:
     known = block.values[~np.isnan(block.values)]
     with np.errstate(invalid="ignore", over="ignore"):  # infinities of both signs have no sum
         sizes = (known.min(), known.max(), known.sum()) if len(known) else (np.nan, np.nan, 0.0)
-    return _HEADER.pack(_MAGIC, len(block), *map(len, columns), *sizes) + b"".join(columns)
+    return _HEADER.pack(_MAGIC, len(block), *map(len, columns), *sizes, int(block.times_ms.max())) + b"".join(columns)
 
 
 def summary(body: bytes) -> Summary:
@@ -161,8 +162,13 @@ def summary(body: bytes) -> Summary:
         return Summary(0, np.nan, np.nan, 0.0)
     if len(body) < _HEADER.size or body[:4] != _MAGIC:
         raise CorruptSegment("not a sealed block of samples")
-    _, count, _, _, _, _, *sizes = _HEADER.unpack_from(body)
-    return Summary(count, *sizes)
+    _, count, _, _, _, _, low, high, total, _ = _HEADER.unpack_from(body)
+    return Summary(count, low, high, total)
+
+
+def newest_ms(body: bytes) -> int:
+    """The time of the newest sample in a sealed block, without decoding. Raises CorruptSegment."""
+    return int(_HEADER.unpack_from(body)[-1]) if summary(body).samples else -(1 << 62)
 
 
 def decode(body: bytes) -> Block:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SEAL_AFTER_S = 600.0
 """An hour is sealed this long after its end: late scrapes still go to the open key."""
-SEAL_BYTES = 2 << 20
+SEAL_BYTES = 512 << 10
 """An open key of this size is sealed before its hour is over: compressed it takes a tenth."""
 WARM_S = 25 * 3600.0
 """Hours younger than this stay in Redis: a day and the hour that it began in."""
@@ -249,8 +249,8 @@ async def _rewrite(store: SampleStore, rewrites: Sequence[_Rewrite]) -> list[int
         ]
         joined = b"".join(body for own in bodies for body in own.values())
         generations = await store.connection.write(upkeep_scripts.REWRITE, orjson.dumps(parts), joined)
-        for rewrite, generation in zip(some, generations, strict=True):
-            store.copy.rewrote(rewrite.metric, rewrite.number, rewrite.old, rewrite.blocks, generation)
+        for rewrite, own, generation in zip(some, bodies, generations, strict=True):
+            store.copy.rewrote(rewrite.metric, rewrite.number, rewrite.old, own, generation)
         results += generations
     return results
 
