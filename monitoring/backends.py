@@ -36,7 +36,9 @@ class Backend(Protocol):
 
     source: str
 
-    async def evaluate(self, query: str, start: float, end: float, step: float) -> tuple[Result, float | None]:
+    async def evaluate(
+        self, query: str, start: float, end: float, step: float, *, lookback_s: float = 300.0
+    ) -> tuple[Result, float | None]:
         """The result, and the time of the newest sample that took part (Unix seconds)."""
         ...
 

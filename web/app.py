@@ -30,6 +30,7 @@ from monitoring.backends import LocalBackend
 from monitoring.errors import StoreUnavailable
 from monitoring.ingest.validation import Gate
 from monitoring.ingest.written import MetadataBook
+from monitoring.listing import LocalSeries
 from monitoring.model import Selection
 from monitoring.promql import LongRange
 from monitoring.queries import FleetQueries
@@ -117,6 +118,7 @@ async def _open(settings: Settings, clock: Callable[[], float], stack: AsyncExit
         settings,
         store,
         backend,
+        LocalSeries(store, collection.metadata),
         direct,
         engine,
         live,

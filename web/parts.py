@@ -18,11 +18,12 @@ from fastapi import Request
 
 from assistant.engine import UnifiedAIEngine
 from assistant.mcp_client import ToolClient
-from monitoring.backends import LocalBackend
+from monitoring.backends import Backend
 from monitoring.errors import StoreUnavailable
 from monitoring.ingest.deltas import Totals
 from monitoring.ingest.validation import Gate, Road
 from monitoring.ingest.written import MetadataBook
+from monitoring.listing import SeriesSource
 from monitoring.queries import FleetQueries
 from monitoring.store.redis import SampleStore
 from monitoring.store.server import EmbeddedValkey
@@ -103,7 +104,9 @@ class Parts:
 
     settings: Settings
     store: SampleStore
-    backend: LocalBackend
+    backend: Backend
+    listing: SeriesSource
+    """What series there are."""
     queries: FleetQueries
     engine: UnifiedAIEngine
     live: LiveFleet

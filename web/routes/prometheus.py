@@ -19,8 +19,7 @@ from monitoring.errors import (
     StoreUnavailable,
 )
 from monitoring.ingest.wire import BodyTooLarge
-from monitoring.model import Labels, Matcher
-from monitoring.promql import plan
+from monitoring.listing import Among, selector
 from monitoring.promql.response import instant_json, range_json
 from monitoring.windows import moment, rfc3339, seconds
 from web import __version__
@@ -114,7 +113,7 @@ async def query_range(request: Request) -> Response:
 @prometheus_errors
 async def labels(request: Request) -> Response:
     """The names of all labels."""
-    return ok(sorted({name for series in await _series(request) for name in series}))
+    return ok(await parts(request).listing.label_names(await _among(request)))
 
 
 @router.get("/v1/label/{name}/values")
@@ -123,7 +122,7 @@ async def label_values(request: Request, name: str) -> Response:
 
     @prometheus_errors
     async def values(request: Request) -> Response:
-        return ok(sorted({series[name] for series in await _series(request) if name in series}))
+        return ok(await parts(request).listing.label_values(name, await _among(request)))
 
     return await values(request)
 
@@ -133,18 +132,17 @@ async def label_values(request: Request, name: str) -> Response:
 @prometheus_errors
 async def series(request: Request) -> Response:
     """The label sets of series that match."""
-    given = await _parameters(request)
-    if not given.getlist("match[]"):
+    among = await _among(request)
+    if not among.matches:
         raise BadQuery("no match[] parameter provided")
-    found = await _series(request)
-    return ok(sorted((dict(labels) for labels in found), key=lambda one: sorted(one.items())))
+    return ok([dict(labels) for labels in await parts(request).listing.series(among)])
 
 
 @router.get("/v1/metadata")
 @prometheus_errors
 async def metadata(request: Request) -> Response:
     """Type and help of metrics, as their exporters and senders gave them."""
-    return ok(await parts(request).collection.metadata())
+    return ok(await parts(request).listing.metadata())
 
 
 @router.get("/v1/targets")
@@ -219,7 +217,7 @@ async def delete_series(request: Request) -> Response:
     start = _time(given, "start", 0.0)
     end = _time(given, "end", FAR_FUTURE_MS / 1000)
     for text in given.getlist("match[]"):
-        await parts(request).store.delete(_matchers(text), round(start * 1000), round(end * 1000))
+        await parts(request).store.delete(selector(text), round(start * 1000), round(end * 1000))
     return Response(status_code=204)
 
 
@@ -245,22 +243,10 @@ async def _parameters(request: Request) -> _Given:
     return _Given(form, request.query_params)
 
 
-async def _series(request: Request) -> list[Labels]:
+async def _among(request: Request) -> Among:
     given = await _parameters(request)
-    start = round(_time(given, "start", 0.0) * 1000)
-    end = round(_time(given, "end", FAR_FUTURE_MS / 1000) * 1000)
-    found: list[Labels] = []
-    for text in given.getlist("match[]") or [""]:
-        matchers = _matchers(text) if text else ()
-        found += await parts(request).store.labels(matchers, start or None, end if end < FAR_FUTURE_MS else None)
-    return list({tuple(sorted(labels.items())): labels for labels in found}.values())
-
-
-def _matchers(text: str) -> tuple[Matcher, ...]:
-    selections = plan(text, 0, 0, 1).selections
-    if len(selections) != 1:
-        raise BadQuery(f"'{text}' is not a series selector")
-    return selections[0].matchers
+    start, end = _time(given, "start", 0.0), _time(given, "end", FAR_FUTURE_MS / 1000)
+    return Among(tuple(given.getlist("match[]")), start or None, end if given.get("end") else None)
 
 
 def _required(given: _Given, name: str) -> str:

@@ -1,0 +1,93 @@
+"""Which series there are, for the routes that list them: of our own store, or of a remote server."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, Protocol
+
+from monitoring.backends import Samples
+from monitoring.errors import BadQuery
+from monitoring.model import Labels, Matcher, label_key
+from monitoring.promql import plan
+
+Families = dict[str, list[dict[str, str]]]
+"""Metric name → `{"type", "help", "unit"}`, once for each way in which it was described."""
+
+
+class Among(NamedTuple):
+    """Which series are meant: those that one of the selectors `matches` finds, with samples between `start` and `end`.
+
+    No selector means all series, None an open end; times are Unix seconds. With a `limit` (0: none) no more than
+    `limit` + 1 entries need to come back: the one too many tells that there are more.
+    """
+
+    matches: tuple[str, ...] = ()
+    start: float | None = None
+    end: float | None = None
+    limit: int = 0
+
+
+class SeriesSource(Protocol):
+    """What series there are. Raises BadQuery, QueryTooExpensive, StoreUnavailable, BackendUnavailable.
+
+    `LocalSeries` lists our own store, `monitoring.remote.RemoteSeries` the server of `--prometheus`; `parts.listing` is
+    the one in use.
+    """
+
+    async def label_names(self, among: Among) -> list[str]:
+        """The names of their labels, sorted."""
+        ...
+
+    async def label_values(self, name: str, among: Among) -> list[str]:
+        """The values of one label, sorted."""
+        ...
+
+    async def series(self, among: Among) -> list[Labels]:
+        """Their labels, sorted."""
+        ...
+
+    async def metadata(self) -> Families:
+        """What is known about metrics."""
+        ...
+
+
+class LocalSeries:
+    """The series of our own store; `families` gives what exporters and senders said about metrics."""
+
+    def __init__(self, samples: Samples, families: Callable[[], Awaitable[Families]]) -> None:
+        self._samples, self._families = samples, families
+
+    async def label_names(self, among: Among) -> list[str]:
+        """The names of their labels, sorted."""
+        return sorted({name for labels in await self._found(among) for name in labels})
+
+    async def label_values(self, name: str, among: Among) -> list[str]:
+        """The values of one label, sorted."""
+        return sorted({labels[name] for labels in await self._found(among) if name in labels})
+
+    async def series(self, among: Among) -> list[Labels]:
+        """Their labels, sorted."""
+        return sorted(await self._found(among), key=label_key)
+
+    async def metadata(self) -> Families:
+        """What is known about metrics."""
+        return await self._families()
+
+    async def _found(self, among: Among) -> list[Labels]:
+        start, end = (None if time is None else round(time * 1000) for time in (among.start, among.end))
+        found: list[Labels] = []
+        for text in among.matches or ("",):
+            found += await self._samples.labels(selector(text) if text else (), start, end)
+        return list({label_key(labels): labels for labels in found}.values())
+
+
+def selector(text: str) -> tuple[Matcher, ...]:
+    """The matchers of one series selector. Raises BadQuery.
+
+    >>> selector('up{job="node"}')
+    (Matcher(name='__name__', op='=', value='up'), Matcher(name='job', op='=', value='node'))
+    """
+    selections = plan(text, 0, 0, 1).selections
+    if len(selections) != 1:
+        raise BadQuery(f"'{text}' is not a series selector")
+    return selections[0].matchers
