@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import accumulate
+from time import monotonic
 from typing import Protocol
 
 import numpy as np
 
-from monitoring.errors import BadQuery
+from monitoring.errors import BadQuery, QueryTooExpensive
 from monitoring.model import Labels, Matcher, Matrix, Selection, Series, Vector
-from monitoring.promql import Limits, LongRange, Plan, Result, plan, run
+from monitoring.promql import TIMED_OUT, Limits, LongRange, Plan, Result, plan, run
 
 IN_THREAD = 50_000
 """Samples above which an evaluation leaves the event loop (about 5 ms)."""
@@ -37,9 +38,19 @@ class Backend(Protocol):
     source: str
 
     async def evaluate(
-        self, query: str, start: float, end: float, step: float, *, lookback_s: float = 300.0
+        self,
+        query: str,
+        start: float,
+        end: float,
+        step: float,
+        *,
+        lookback_s: float = 300.0,
+        timeout_s: float | None = None,
     ) -> tuple[Result, float | None]:
-        """The result, and the time of the newest sample that took part (Unix seconds)."""
+        """The result, and the time of the newest sample that took part (Unix seconds).
+
+        It takes at most `timeout_s` and what the backend allows, reading included; then it raises QueryTooExpensive.
+        """
         ...
 
     async def instants(self, queries: Sequence[str], time: float) -> list[Vector]:
@@ -84,13 +95,29 @@ class LocalBackend:
         return self._samples.remembered_labels() if self._memory else await self._samples.labels()
 
     async def evaluate(
-        self, query: str, start: float, end: float, step: float, *, lookback_s: float = 300.0
+        self,
+        query: str,
+        start: float,
+        end: float,
+        step: float,
+        *,
+        lookback_s: float = 300.0,
+        timeout_s: float | None = None,
     ) -> tuple[Result, float | None]:
         """The result, and the time of the newest sample that took part (Unix seconds)."""
         steps = _ms(start), _ms(end), max(_ms(step), 1)
         planned = plan(query, *steps, lookback_ms=_ms(lookback_s), long_range=self._long_range())
-        data = await self._read(planned.selections)
-        return await self._run(planned, data), _newest(data)
+        allowed_s = self._limits.seconds if timeout_s is None else min(timeout_s, self._limits.seconds)
+        deadline = monotonic() + allowed_s
+        try:
+            async with asyncio.timeout(allowed_s) as cut:
+                data = await self._read(planned.selections)
+                left = self._limits._replace(seconds=deadline - monotonic())
+                return await self._run(planned, data, left), _newest(data)
+        except TimeoutError:
+            if not cut.expired():
+                raise
+            raise QueryTooExpensive(TIMED_OUT) from None
 
     async def instants(self, queries: Sequence[str], time: float) -> list[Vector]:
         """One value per series at `time` for each query, in one read; a scalar comes as one value without labels."""
@@ -149,10 +176,11 @@ class LocalBackend:
             found.append(Matrix(query, start, end, step, tuple(result.labels), values, self.source, age))
         return found
 
-    async def _run(self, planned: Plan, data: Sequence[list[Series]]) -> Result:
+    async def _run(self, planned: Plan, data: Sequence[list[Series]], limits: Limits) -> Result:
+        """A thread whose time is over is not waited for: it ends at its next look at the clock."""
         if _size(data) > IN_THREAD:
-            return await asyncio.to_thread(run, planned, data, self._limits)
-        return run(planned, data, self._limits)
+            return await asyncio.to_thread(run, planned, data, limits)
+        return run(planned, data, limits)
 
     async def _read(self, selections: Sequence[Selection]) -> list[list[Series]]:
         reader: Callable[[Sequence[Selection]], list[list[Series]]] = self._samples.remembered

@@ -2,6 +2,6 @@
 
 from monitoring.promql.longrange import LongRange
 from monitoring.promql.query import Plan, plan, run
-from monitoring.promql.values import Limits, Result
+from monitoring.promql.values import TIMED_OUT, Limits, Result
 
-__all__ = ["Limits", "LongRange", "Plan", "Result", "plan", "run"]
+__all__ = ["TIMED_OUT", "Limits", "LongRange", "Plan", "Result", "plan", "run"]

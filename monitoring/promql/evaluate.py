@@ -30,6 +30,7 @@ from monitoring.promql.tree import (
 )
 from monitoring.promql.values import (
     NAME,
+    TIMED_OUT,
     Bools,
     Floats,
     InstantVector,
@@ -308,7 +309,7 @@ class Evaluation:
 
     def _check(self, _: Node) -> None:
         if time.monotonic() > self._deadline:
-            raise QueryTooExpensive(f"query timed out: more than {self._limits.seconds:g} s")
+            raise QueryTooExpensive(TIMED_OUT)
 
     def _afford(self, points: int) -> None:
         if points > self._limits.samples:

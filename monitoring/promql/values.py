@@ -22,6 +22,10 @@ METADATA = frozenset((NAME, "__type__", "__unit__"))
 """Labels that say what the metric is; they go together when an operation makes it another one."""
 
 
+TIMED_OUT = "query timed out in expression evaluation"
+"""Prometheus' own words."""
+
+
 class Limits(NamedTuple):
     """What one query may cost; beyond it the evaluation raises QueryTooExpensive."""
 
