@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 
 from monitoring.errors import BadQuery, QueryTooExpensive
 from monitoring.model import STALE_NAN, Matcher, Selection, Series
-from monitoring.promql import Limits, Result, plan, run
-from monitoring.promql.response import instant_json, range_json
+from monitoring.promql import Limits, Result, plan, response, run
 from monitoring.promql.select import compile_matchers
 
 Data = Mapping[str, Sequence[float | None]]
@@ -35,6 +36,15 @@ def ask(data: Data, query: str, start_s: float, end_s: float | None = None, step
     series = stored(data)
     tests = [compile_matchers(selection.matchers) for selection in planned.selections]
     return run(planned, [[one for one in series if test(one.labels)] for test in tests])
+
+
+def instant_json(result: Result) -> Any:
+    """What a reader of the reply gets."""
+    return orjson.loads(orjson.dumps(response.instant_json(result)))
+
+
+def range_json(result: Result) -> Any:
+    return orjson.loads(orjson.dumps(response.range_json(result)))
 
 
 def at(data: Data, query: str, time_s: float) -> dict[str, float]:
