@@ -6,6 +6,7 @@ OpenManagerError
 ├── TargetDown         the owner of a scrape target
 ├── BadSample          the sender of samples: a page or a body that cannot be read
 ├── BadQuery           the asker: PromQL or arguments that cannot be evaluated
+│   ├── FailedQuery    … whose PromQL is sound, but not with the series that are there
 │   ├── UnknownServer  … that name a server that is not there (carries the closest names)
 │   └── UnknownMetric  … that name a metric that is not there (carries the closest names)
 ├── QueryTooExpensive  the asker: more samples, points or time than allowed
@@ -45,6 +46,10 @@ class BadSample(OpenManagerError):
 
 class BadQuery(OpenManagerError):
     """The question put to the data cannot be evaluated; the message names the thing and the way out."""
+
+
+class FailedQuery(BadQuery):
+    """PromQL that can be read but not computed over the series that it found."""
 
 
 class UnknownServer(BadQuery):

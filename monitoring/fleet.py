@@ -208,7 +208,7 @@ async def _last_seen(
     One that reports nothing we judge by, but something, is not gone: its status is unknown.
     """
     gone = {state.id: state for state in offline}
-    signs, others = _signs(catalog, inventory, gone)
+    signs, others = signs_of_life(catalog, inventory, gone)
     queries = [
         f"max by ({by}) (max_over_time({_seen(metric, by, sorted(values), condition)}[1d:1m]))"
         for (metric, by, condition), values in signs.items()
@@ -232,7 +232,7 @@ def _seen(metric: str, by: str, values: Sequence[str], condition: str) -> str:
 Signs = dict[tuple[str, str, str], set[str]]
 
 
-def _signs(catalog: Catalog, inventory: Inventory, gone: Iterable[str]) -> tuple[Signs, set[str]]:
+def signs_of_life(catalog: Catalog, inventory: Inventory, gone: Iterable[str]) -> tuple[Signs, set[str]]:
     """(metric, its label for the server, condition) → the label's values: what last said of each server that it lived.
 
     That is `up` where a server has it, else the first metric that it reports. Second: the servers that report nothing

@@ -9,6 +9,7 @@ from monitoring.backends import Samples
 from monitoring.errors import BadQuery
 from monitoring.model import Labels, Matcher, label_key
 from monitoring.promql import plan
+from monitoring.promql.tree import Selector
 
 Families = dict[str, list[dict[str, str]]]
 """Metric name → `{"type", "help", "unit"}`, once for each way in which it was described."""
@@ -87,7 +88,12 @@ def selector(text: str) -> tuple[Matcher, ...]:
     >>> selector('up{job="node"}')
     (Matcher(name='__name__', op='=', value='up'), Matcher(name='job', op='=', value='node'))
     """
-    selections = plan(text, 0, 0, 1).selections
-    if len(selections) != 1:
-        raise BadQuery(f"'{text}' is not a series selector")
-    return selections[0].matchers
+    try:
+        root = plan(text, 0, 0, 1).root
+    except BadQuery as error:
+        if "non-empty matcher" in str(error):
+            raise BadQuery("match[] must contain at least one non-empty matcher") from None
+        raise
+    if not isinstance(root, Selector) or root.range_ms is not None or root.offset_ms or root.at_ms is not None:
+        raise BadQuery(f"parse error: '{text}' is not a series selector")
+    return root.matchers

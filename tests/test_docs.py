@@ -51,8 +51,6 @@ def test_every_make_target_of_the_readme_exists() -> None:
     assert named <= targets
 
 
-# FastAPI names an operation once, also where a route answers GET and POST.
-@pytest.mark.filterwarnings("ignore:Duplicate Operation ID")
 def test_the_api_page_lists_every_route_and_no_other() -> None:
     text = (ROOT / "docs/api.md").read_text("utf-8")
     listed = {(method, path) for method, path in re.findall(r"`(GET|POST|PUT|DELETE) (/[^` ?]*)`", text)}

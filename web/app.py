@@ -36,7 +36,7 @@ from monitoring.promql import LongRange
 from monitoring.queries import FleetQueries
 from monitoring.store.board import BoardStore
 from monitoring.store.redis import SampleStore
-from web import __version__, envelope
+from web import __version__, envelope, openapi
 from web.cache import Cache
 from web.collection import Collection
 from web.collector import Collector
@@ -44,11 +44,33 @@ from web.live import LiveFleet
 from web.middleware import BodyLimit, SecurityHeaders, Shortcut, VersionedPaths
 from web.opening import background, open_store
 from web.parts import Answers, Parts, Sessions
-from web.routes import ask, fleet, ingest, otlp, pages, prometheus, series, system
+from web.routes import (
+    ask,
+    fleet,
+    ingest,
+    otlp,
+    pages,
+    prometheus,
+    prometheus_admin,
+    prometheus_rules,
+    prometheus_series,
+    prometheus_status,
+    prometheus_targets,
+    series,
+    system,
+)
 from web.settings import Settings
 
 log = logging.getLogger(__name__)
 
+PROMETHEUS = (
+    prometheus,
+    prometheus_series,
+    prometheus_targets,
+    prometheus_rules,
+    prometheus_status,
+    prometheus_admin,
+)
 LONG_RANGE_MS = 2 * 86_400_000
 """Spans beyond this are read from samples rolled up by five minutes, where those give the same figures."""
 
@@ -67,9 +89,17 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> Fa
             app.router.routes.insert(0, Route("/mcp", endpoint.app, include_in_schema=False))
             yield
 
-    app = FastAPI(title="OpenManager", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="OpenManager",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=openapi.operation_id,
+    )
     envelope.install(app)
-    for module in (ask, fleet, series, prometheus, ingest, otlp, system, pages):
+    openapi.install(app)
+    for module in (ask, fleet, series, *PROMETHEUS, ingest, otlp, system, pages):
         app.include_router(module.router)
     app.mount("/static", pages.Assets(directory=pages.STATIC))
     app.add_middleware(BodyLimit)

@@ -10,7 +10,8 @@ import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Match
 
 from monitoring.errors import (
     BackendUnavailable,
@@ -34,6 +35,18 @@ STATUS = {400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_f
     500: "internal",
     503: "unavailable",
 }
+
+
+PROMETHEUS = frozenset(
+    (
+        *("query", "query_range", "query_exemplars", "format_query", "parse_query", "labels", "label", "series"),
+        *("metadata", "targets", "scrape_pools", "rules", "alerts", "alertmanagers", "notifications", "status"),
+        *("features", "write", "read", "otlp", "admin"),
+    )
+)
+"""First words of paths below /api/v1/ that are Prometheus' own."""
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+PROMETHEUS_WORDS = {404: "404 page not found\n", 405: "Method Not Allowed\n"}
 
 
 def encode(body: Any) -> bytes:
@@ -65,6 +78,17 @@ def failure(status: int, message: str, code: str | None = None, details: Any = N
     return Response(encode(body), status, {"Cache-Control": "no-cache"}, "application/json")
 
 
+class EventStream(StreamingResponse):
+    """Server-sent events."""
+
+    media_type = "text/event-stream"
+
+
+def is_prometheus(path: str) -> bool:
+    """Whether a path is Prometheus' own, so that ours does not answer there."""
+    return path.startswith("/api/v1/") and path.split("/")[3] in PROMETHEUS
+
+
 def install(app: FastAPI) -> None:
     """Turns every error that leaves a route into the envelope."""
 
@@ -75,8 +99,15 @@ def install(app: FastAPI) -> None:
         return failure(422, f"{first['field']}: {first['message']}", "invalid", fields)
 
     @app.exception_handler(HTTPException)
-    async def http(_request: Request, error: HTTPException) -> Response:
-        return failure(error.status_code, str(error.detail))
+    async def http(request: Request, error: HTTPException) -> Response:
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_methods(request))
+        if error.status_code in PROMETHEUS_WORDS and is_prometheus(request.url.path):
+            return PlainTextResponse(PROMETHEUS_WORDS[error.status_code], error.status_code, headers)
+        reply = failure(error.status_code, str(error.detail))
+        reply.headers.update(headers)
+        return reply
 
     @app.exception_handler(UnknownServer)
     async def no_server(_request: Request, error: UnknownServer) -> Response:
@@ -107,3 +138,9 @@ def install(app: FastAPI) -> None:
     async def unexpected(request: Request, error: Exception) -> Response:
         log.error("request.failed path=%s", request.url.path, exc_info=error)
         return failure(500, "an unexpected error; it is in the log of the server")
+
+
+def _methods(request: Request) -> list[str]:
+    """The methods that the path takes, of all its routes."""
+    routes, scope = request.app.router.routes, request.scope
+    return [m for m in METHODS if any(r.matches({**scope, "method": m})[0] is Match.FULL for r in routes)]

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from web.envelope import failure
+from web.envelope import failure, is_prometheus
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -23,13 +23,6 @@ HEADERS = [
 ]
 MOST_BODY = 16 * 2**20
 MOST_WRITE = 32 * 2**20
-PROMETHEUS = frozenset(
-    (
-        *("query", "query_range", "query_exemplars", "format_query", "labels", "label", "series", "metadata"),
-        *("targets", "rules", "alerts", "status", "write", "otlp", "admin"),
-    )
-)
-"""First words of paths below /api/v1/ that are Prometheus' own."""
 
 
 class Shortcut:
@@ -76,11 +69,9 @@ class VersionedPaths:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] == "http" and scope["path"].startswith("/api/v1/"):
-            rest = scope["path"].removeprefix("/api/v1/")
-            if rest.split("/")[0] not in PROMETHEUS:
-                path = f"/api/{rest}"
-                scope = {**scope, "path": path, "raw_path": path.encode()}
+        if scope["type"] == "http" and scope["path"].startswith("/api/v1/") and not is_prometheus(scope["path"]):
+            path = f"/api/{scope['path'].removeprefix('/api/v1/')}"
+            scope = {**scope, "path": path, "raw_path": path.encode()}
         await self._app(scope, receive, send)
 
 

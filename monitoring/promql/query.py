@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from monitoring.errors import BadQuery, QueryTooExpensive
+from monitoring.errors import BadQuery, FailedQuery, QueryTooExpensive
 from monitoring.model import Selection, Series
 from monitoring.promql.evaluate import Evaluation
 from monitoring.promql.longrange import LongRange, Steps, rolled_up
@@ -68,22 +68,25 @@ def plan(
 
 
 def run(planned: Plan, data: Sequence[list[Series]], limits: Limits | None = None) -> Result:
-    """The result of `planned` over `data`, one list of series a selection. Raises BadQuery, QueryTooExpensive."""
+    """The result of `planned` over `data`, one list of series a selection. Raises FailedQuery, QueryTooExpensive."""
     limits = limits or Limits()
     if (planned.end_ms - planned.start_ms) // planned.step_ms >= limits.points:
         raise QueryTooExpensive(
             f"exceeded maximum resolution of {limits.points:,} points per timeseries. "
             "Try decreasing the query resolution (?step=XX)"
         )
-    if sum(len(series.values) for found in data for series in found) > limits.samples:
+    samples = sum(len(series.values) for found in data for series in found)
+    if samples > limits.samples:
         raise QueryTooExpensive("query processing would load too many samples into memory in query execution")
     steps = np.arange(planned.start_ms, planned.end_ms + 1, planned.step_ms, dtype=np.int64)
     evaluation = Evaluation(data, planned.lookback_ms, limits)
     try:
         with np.errstate(all="ignore"):  # 1/0, overflow and NaN are values in PromQL, not accidents
-            return _evaluated(planned, evaluation, steps)
+            return replace(_evaluated(planned, evaluation, steps), samples=samples)
+    except BadQuery as error:
+        raise FailedQuery(str(error)) from error
     except RecursionError:
-        raise BadQuery("query is nested too deeply") from None
+        raise FailedQuery("query is nested too deeply") from None
 
 
 def _evaluated(planned: Plan, evaluation: Evaluation, steps: Ints) -> Result:

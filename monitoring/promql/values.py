@@ -71,6 +71,8 @@ class Result:
     string: str = ""
     warnings: tuple[str, ...] = ()
     infos: tuple[str, ...] = ()
+    samples: int = 0
+    """How many were read for it."""
 
 
 def vector(labels: list[Labels], values: Floats, present: Bools, drop: Bools | bool = False) -> InstantVector:

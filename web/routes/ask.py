@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request
-from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from starlette.responses import Response
 
@@ -18,7 +17,7 @@ from assistant.engine import Answer
 from assistant.query import Question
 from monitoring.errors import BadQuery
 from monitoring.windows import moment
-from web.envelope import failure, success
+from web.envelope import EventStream, failure, success
 from web.parts import Parts, parts
 from web.stream import frame
 
@@ -85,12 +84,12 @@ async def ask(request: Request, body: Ask) -> Response:
     return success(asdict(answer))
 
 
-@router.post("/stream")
+@router.post("/stream", response_class=EventStream)
 async def stream(request: Request, body: Ask) -> Response:
     """The same as server-sent events: `step`, `evidence`, `chart`, `delta`, `done`, `error`."""
     p = parts(request)
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_frames(p, body.question(p)), media_type="text/event-stream", headers=headers)
+    return EventStream(_frames(p, body.question(p)), headers=headers)
 
 
 @router.get("/answers/{answer_id}")

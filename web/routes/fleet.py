@@ -15,7 +15,7 @@ from monitoring.inventory import IDENTITY, Server
 from monitoring.queries import row_dicts
 from monitoring.windows import span, step_for
 from web.board import Dashboard
-from web.envelope import encoded, failure, json_bytes, success
+from web.envelope import EventStream, encoded, failure, json_bytes, success
 from web.live import LiveFleet
 from web.parts import Parts, parts
 from web.stream import Realtime
@@ -42,7 +42,7 @@ class Bare(Response):
         await self._app(scope, receive, send)
 
 
-@router.get("/dashboard")
+@router.get("/dashboard", responses={500: {"description": "the store is away and nothing was ever read"}})
 async def dashboard(request: Request) -> Response:
     """All servers with values, status and trend in one reply."""
     p = parts(request)
@@ -77,7 +77,7 @@ async def servers(
     return success({"servers": page, "total": len(found), "environment": environment})
 
 
-@router.get("/servers/realtime")
+@router.get("/servers/realtime", response_class=EventStream)
 async def realtime(request: Request) -> Response:
     """Changes as server-sent events: `hello`, then `delta` with what changed; `reset` where all is to be read anew."""
     p = parts(request)

@@ -12,13 +12,14 @@ from monitoring.ingest import remote_write, remote_write_v2
 from monitoring.ingest.validation import Checked
 from monitoring.ingest.written import Written
 from web.parts import Parts, parts
-from web.routes.prometheus import prometheus_errors, refused
+from web.routes.prometheus_replies import prometheus_errors, refused, writes
 
 router = APIRouter()
+BODY = "application/x-protobuf"
 V1, V2 = "prometheus.WriteRequest", "io.prometheus.write.v2.Request"
 
 
-@router.post("/api/v1/write")
+@router.post("/api/v1/write", status_code=204, **writes(400, 413, 415, 503, media=BODY))
 @prometheus_errors
 async def write(request: Request) -> Response:
     """Remote write 1.0 or 2.0, as the content type says. 204 when the samples are on disk."""

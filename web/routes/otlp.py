@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from fastapi import APIRouter, Request
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -25,10 +25,26 @@ PROTOBUF, JSON = "application/x-protobuf", "application/json"
 IN_THREAD_BYTES = 64 * 1024
 """Bodies above this are read beside the event loop (about 5 ms)."""
 _INVALID, _UNAVAILABLE = 3, 14
+_EITHER: dict[str, Any] = {
+    JSON: {"schema": {"type": "object"}},
+    PROTOBUF: {"schema": {"type": "string", "format": "binary"}},
+}
+REPLIES: dict[int | str, dict[str, Any]] = {
+    code: {"description": meaning, "content": _EITHER}
+    for code, meaning in (
+        (200, "kept; what was not stands in the reply"),
+        (400, "cannot be read"),
+        (413, "too large"),
+        (415, "not understood"),
+        (503, "to be sent again"),
+    )
+}
+BODY: dict[str, Any] = {"requestBody": {"required": True, "content": _EITHER}}
+"""Request and replies as the OpenAPI document shows them."""
 
 
-@router.post("/api/v1/otlp/v1/metrics")
-@router.post("/v1/metrics")
+@router.post("/api/v1/otlp/v1/metrics", responses=REPLIES, openapi_extra=BODY)
+@router.post("/v1/metrics", responses=REPLIES, openapi_extra=BODY)
 async def metrics(request: Request) -> Response:
     """OTLP/HTTP metrics as protobuf or JSON, plain or gzip. 200 when the samples are on disk."""
     given = request.headers.get("content-type", "")

@@ -1,284 +1,192 @@
-"""The Prometheus HTTP API over our store: queries, labels, series. Codes are Prometheus' own."""
+"""Queries of the Prometheus HTTP API: instant, range, exemplars, and PromQL written anew or as a tree."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from functools import wraps
-from typing import Any
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter, Request
-from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from monitoring.errors import (
-    BackendUnavailable,
-    BadQuery,
-    BadSample,
-    OpenManagerError,
-    QueryTooExpensive,
-    StoreUnavailable,
-)
-from monitoring.ingest.wire import BodyTooLarge
-from monitoring.listing import Among, selector
+from monitoring.errors import BadQuery, FailedQuery
+from monitoring.promql import Result
+from monitoring.promql.pretty import as_tree, formatted
 from monitoring.promql.response import instant_json, range_json
-from monitoring.windows import moment, rfc3339, seconds
-from web import __version__
-from web.envelope import encode
 from web.parts import parts
+from web.routes.prometheus_parameters import DURATION, END, FAR_S, LIMIT, START, TIME, Given, given, invalid
+from web.routes.prometheus_replies import TRUNCATED, Parameter, Schema, offer, ok
 
 router = APIRouter(prefix="/api")
-Handler = Callable[[Request], Awaitable[Response]]
+BOTH = ("GET", "POST")
 MOST_POINTS = 11_000
-FAR_FUTURE_MS = 2**53
+LOOKBACK_S = 300.0
+
+QUERY = Parameter("query", "PromQL", required=True)
+HOW = (
+    Parameter("timeout", "the most time that the evaluation may take", DURATION),
+    LIMIT,
+    Parameter("lookback_delta", "how old a sample may be and still count", DURATION),
+    Parameter("stats", "any value adds timings and samples to the reply"),
+)
+LABELS: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
+POINT: Schema = {"type": "array", "prefixItems": [{"type": "number"}, {"type": "string"}], "items": False}
+SERIES: Schema = {
+    "type": "object",
+    "required": ["metric"],
+    "properties": {"metric": LABELS, "value": POINT, "values": {"type": "array", "items": POINT}},
+}
+RESULT: Schema = {
+    "type": "object",
+    "required": ["resultType", "result"],
+    "properties": {
+        "resultType": {"enum": ["scalar", "string", "vector", "matrix"]},
+        "result": {"anyOf": [{"type": "array", "items": SERIES}, POINT]},
+        "stats": {"type": "object"},
+    },
+}
 
 
-def ok(data: Any, warnings: tuple[str, ...] = (), infos: tuple[str, ...] = ()) -> Response:
-    """``{"status": "success", "data": …}``"""
-    body: dict[str, Any] = {"status": "success", "data": data}
-    if warnings:
-        body["warnings"] = list(warnings)
-    if infos:
-        body["infos"] = list(infos)
-    return Response(encode(body), media_type="application/json")
+class _Asked(NamedTuple):
+    """What both kinds of query take beside their times."""
+
+    text: str
+    lookback_s: float
+    timeout_s: float | None
+    limit: int
+    stats: bool
 
 
-def refused(status: int, kind: str, message: str) -> Response:
-    """``{"status": "error", "errorType": …, "error": …}``"""
-    body = {"status": "error", "errorType": kind, "error": message}
-    return Response(encode(body), status, media_type="application/json")
-
-
-def prometheus_errors(handler: Handler) -> Handler:
-    """Turns our errors into Prometheus' codes: 400 bad_data, 422 execution, 503 unavailable."""
-
-    @wraps(handler)
-    async def guarded(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except BodyTooLarge as error:
-            return refused(413, "bad_data", str(error))
-        except (BadQuery, BadSample) as error:
-            return refused(400, "bad_data", str(error))
-        except QueryTooExpensive as error:
-            late = "timed out" in str(error)
-            return refused(503 if late else 422, "timeout" if late else "execution", str(error))
-        except (StoreUnavailable, BackendUnavailable) as error:
-            return refused(503, "unavailable", str(error))
-        except OpenManagerError as error:
-            return refused(422, "execution", str(error))
-
-    return guarded
-
-
-@router.get("/v1/query")
-@router.post("/v1/query")
-@router.get("/prometheus/query")
-@router.post("/prometheus/query")
-@prometheus_errors
+@offer(
+    router,
+    "/v1/query",
+    "/prometheus/query",
+    methods=BOTH,
+    given=(QUERY, Parameter("time", "when; now without it", TIME), *HOW),
+    data=RESULT,
+)
 async def query(request: Request) -> Response:
     """An instant query."""
-    given = await _parameters(request)
-    text = _required(given, "query")
-    at = _time(given, "time", parts(request).clock())
-    lookback = _positive(given, "lookback_delta", 300.0)
-    result, _ = await parts(request).backend.evaluate(text, at, at, 1, lookback_s=lookback)
-    return ok(instant_json(result), result.warnings, result.infos)
+    found = await given(request)
+    asked = _asked(found)
+    at = found.time("time", parts(request).clock())
+    return await _answer(request, asked, at, at, 1.0)
 
 
-@router.get("/v1/query_range")
-@router.post("/v1/query_range")
-@router.get("/prometheus/query_range")
-@router.post("/prometheus/query_range")
-@prometheus_errors
+@offer(
+    router,
+    "/v1/query_range",
+    "/prometheus/query_range",
+    methods=BOTH,
+    given=(
+        QUERY,
+        *(one._replace(required=True) for one in (START, END, Parameter("step", "between two points", DURATION))),
+        *HOW,
+    ),
+    data=RESULT,
+)
 async def query_range(request: Request) -> Response:
     """A range query."""
-    given = await _parameters(request)
-    text = _required(given, "query")
-    start, end = (_time(given, name, None) for name in ("start", "end"))
+    found = await given(request)
+    start, end = found.time("start"), found.time("end")
     if end < start:
-        raise BadQuery('invalid parameter "end": end timestamp must not be before start time')
-    step = _positive(given, "step", None)
+        raise invalid("end", "end timestamp must not be before start time")
+    step = found.duration("step")
+    if step <= 0:
+        positive = "zero or negative query resolution step widths are not accepted. Try a positive integer"
+        raise invalid("step", positive)
     if (end - start) / step > MOST_POINTS:
         raise BadQuery(
             "exceeded maximum resolution of 11,000 points per timeseries. "
             "Try decreasing the query resolution (?step=XX)"
         )
-    lookback = _positive(given, "lookback_delta", 300.0)
-    result, _ = await parts(request).backend.evaluate(text, start, end, step, lookback_s=lookback)
-    return ok(range_json(result), result.warnings, result.infos)
+    return await _answer(request, _asked(found), start, end, step, series=True)
 
 
-@router.get("/v1/labels")
-@router.post("/v1/labels")
-@prometheus_errors
-async def labels(request: Request) -> Response:
-    """The names of all labels."""
-    return ok(await parts(request).listing.label_names(await _among(request)))
-
-
-@router.get("/v1/label/{name}/values")
-async def label_values(request: Request, name: str) -> Response:
-    """The values of one label."""
-
-    @prometheus_errors
-    async def values(request: Request) -> Response:
-        return ok(await parts(request).listing.label_values(name, await _among(request)))
-
-    return await values(request)
-
-
-@router.get("/v1/series")
-@router.post("/v1/series")
-@prometheus_errors
-async def series(request: Request) -> Response:
-    """The label sets of series that match."""
-    among = await _among(request)
-    if not among.matches:
-        raise BadQuery("no match[] parameter provided")
-    return ok([dict(labels) for labels in await parts(request).listing.series(among)])
-
-
-@router.get("/v1/metadata")
-@prometheus_errors
-async def metadata(request: Request) -> Response:
-    """Type and help of metrics, as their exporters and senders gave them."""
-    return ok(await parts(request).listing.metadata())
-
-
-@router.get("/v1/targets")
-@prometheus_errors
-async def targets(request: Request) -> Response:
-    """The scrape targets and how they are."""
-    collection = parts(request).collection
-    await collection.refresh()
-    return ok({"activeTargets": collection.targets(), "droppedTargets": collection.dropped_targets()})
-
-
-@router.get("/v1/rules")
-@prometheus_errors
-async def rules(request: Request) -> Response:
-    """Alerting rules in Prometheus' shape: none are configured yet."""
-    return ok({"groups": []})
-
-
-@router.get("/v1/alerts")
-@prometheus_errors
-async def alerts(request: Request) -> Response:
-    """What is firing, in Prometheus' shape."""
-    reading = await parts(request).queries.list_alerts(limit=100)
-    found = []
-    for row in reading.rows:
-        server, concept, part, severity, value, _threshold, _state, since = row
-        names = {"alertname": f"{concept}_{severity}", "server": server, "severity": severity, "part": part}
-        found.append(
-            {
-                "labels": {k: str(v) for k, v in names.items() if v},
-                "annotations": {},
-                "state": "firing",
-                "activeAt": since or rfc3339(parts(request).clock()),
-                "value": f"{value}",
-            }
-        )
-    return ok({"alerts": found})
-
-
-@router.get("/v1/status/buildinfo")
-@prometheus_errors
-async def buildinfo(_request: Request) -> Response:
-    """What Grafana asks to know whom it speaks with."""
-    facts = {
-        "version": "3.0.0",
-        "revision": __version__,
-        "branch": "",
-        "buildUser": "",
-        "buildDate": "",
-        "goVersion": "",
-    }
-    return ok(facts)
-
-
-@router.get("/v1/query_exemplars")
-@prometheus_errors
-async def exemplars(_request: Request) -> Response:
-    """We keep no exemplars."""
+@offer(
+    router,
+    "/v1/query_exemplars",
+    methods=BOTH,
+    given=(QUERY, START, END),
+    data={"type": "array", "items": {"type": "object"}},
+)
+async def query_exemplars(request: Request) -> Response:
+    """Always empty: no exemplars are kept. The parameters are checked."""
+    found = await given(request)
+    if found.time("start", -FAR_S) > found.time("end", FAR_S):
+        raise BadQuery("end timestamp must not be before start timestamp")
+    formatted(found.get("query") or "")
     return ok([])
 
 
-@router.post("/v1/admin/tsdb/delete_series")
-@router.put("/v1/admin/tsdb/delete_series")
-@prometheus_errors
-async def delete_series(request: Request) -> Response:
-    """Deletes samples; only where the admin API is switched on."""
-    if not parts(request).settings.admin_api:
-        return refused(403, "unavailable", "admin APIs disabled; start with --admin-api")
-    given = await _parameters(request)
-    if not given.getlist("match[]"):
-        raise BadQuery("no match[] parameter provided")
-    start = _time(given, "start", 0.0)
-    end = _time(given, "end", FAR_FUTURE_MS / 1000)
-    for text in given.getlist("match[]"):
-        await parts(request).store.delete(selector(text), round(start * 1000), round(end * 1000))
-    return Response(status_code=204)
-
-
-class _Given:
-    """Parameters of the query string and of a form body."""
-
-    def __init__(self, *sources: Mapping[str, Any]) -> None:
-        self._sources = sources
-
-    def get(self, name: str) -> str | None:
-        """The first value of that name."""
-        return next((str(source[name]) for source in self._sources if name in source), None)
-
-    def getlist(self, name: str) -> list[str]:
-        """All values of that name."""
-        return [str(v) for source in self._sources for v in source.getlist(name)]  # type: ignore[attr-defined]
-
-
-async def _parameters(request: Request) -> _Given:
-    form = FormData()
-    if request.method == "POST" and "form" in request.headers.get("content-type", ""):
-        form = await request.form()
-    return _Given(form, request.query_params)
-
-
-async def _among(request: Request) -> Among:
-    given = await _parameters(request)
-    start, end = _time(given, "start", 0.0), _time(given, "end", FAR_FUTURE_MS / 1000)
-    return Among(tuple(given.getlist("match[]")), start or None, end if given.get("end") else None)
-
-
-def _required(given: _Given, name: str) -> str:
-    value = given.get(name)
-    if not value:
-        raise BadQuery(f'invalid parameter "{name}": 1:1: parse error: no expression found in input')
-    return value
-
-
-def _time(given: _Given, name: str, default: float | None) -> float:
-    value = given.get(name)
-    if value is None:
-        if default is None:
-            raise BadQuery(f'invalid parameter "{name}": cannot parse "" to a valid timestamp')
-        return default
+@offer(router, "/v1/format_query", methods=BOTH, given=(QUERY,), data={"type": "string"})
+async def format_query(request: Request) -> Response:
+    """The query as Prometheus would write it: long ones over several lines, indented."""
+    found = await given(request)
     try:
-        found = moment(value)
-    except BadQuery:
-        raise BadQuery(f'invalid parameter "{name}": cannot parse "{value}" to a valid timestamp') from None
-    if not abs(found) < FAR_FUTURE_MS / 1000:
-        raise BadQuery(f'invalid parameter "{name}": "{value}" is out of range')
-    return found
+        return ok(formatted(found.get("query") or ""))
+    except BadQuery as error:
+        raise invalid("query", str(error)) from None
 
 
-def _positive(given: _Given, name: str, default: float | None) -> float:
-    value = given.get(name)
-    if value is None and default is not None:
-        return default
+@offer(router, "/v1/parse_query", methods=BOTH, given=(QUERY,), data={"type": "object"})
+async def parse_query(request: Request) -> Response:
+    """The query as a tree."""
+    found = await given(request)
     try:
-        found = seconds(value or "")
-    except BadQuery:
-        raise BadQuery(f'invalid parameter "{name}": cannot parse "{value or ""}" to a valid duration') from None
-    if found <= 0:
-        raise BadQuery("zero or negative query resolution step widths are not accepted. Try a positive integer")
-    return found
+        return ok(as_tree(found.get("query") or ""))
+    except BadQuery as error:
+        raise invalid("query", str(error)) from None
+
+
+def _asked(found: Given) -> _Asked:
+    limit = found.limit()
+    timeout_s = found.duration("timeout", FAR_S)
+    try:
+        lookback_s = found.duration("lookback_delta", LOOKBACK_S)
+    except BadQuery as error:
+        raise BadQuery(f"error parsing lookback delta duration: {str(error).partition(': ')[2]}") from None
+    return _Asked(
+        found.get("query") or "",
+        lookback_s if lookback_s > 0 else LOOKBACK_S,
+        None if timeout_s == FAR_S else timeout_s,
+        limit,
+        found.get("stats") is not None,
+    )
+
+
+async def _answer(
+    request: Request, asked: _Asked, start: float, end: float, step: float, *, series: bool = False
+) -> Response:
+    began = time.perf_counter()
+    if not asked.text.strip():
+        raise invalid("query", "1:1: parse error: no expression found in input")
+    try:
+        result, _ = await parts(request).backend.evaluate(
+            asked.text, start, end, step, lookback_s=asked.lookback_s, timeout_s=asked.timeout_s
+        )
+    except FailedQuery:
+        raise
+    except BadQuery as error:
+        raise error if str(error).startswith("invalid parameter") else invalid("query", str(error)) from None
+    took = time.perf_counter() - began
+    data = range_json(result) if series else instant_json(result)
+    warnings = [*result.warnings, *_cut(data, asked.limit)]
+    if asked.stats:
+        data["stats"] = _stats(result, took, time.perf_counter() - began)
+    return ok(data, warnings, result.infos)
+
+
+def _cut(data: dict[str, Any], limit: int) -> Sequence[str]:
+    """Leaves no more than `limit` series in place; returns the warning that says so."""
+    if not limit or data["resultType"] not in ("vector", "matrix") or len(data["result"]) <= limit:
+        return ()
+    data["result"] = data["result"][:limit]
+    return (TRUNCATED,)
+
+
+def _stats(result: Result, evaluated_s: float, total_s: float) -> Mapping[str, Any]:
+    """Measured times in seconds, and the samples that were read; they are all in memory at once."""
+    timings = {"evalTotalTime": evaluated_s, "execTotalTime": total_s, "execQueueTime": 0.0}
+    samples = {"totalQueryableSamples": result.samples, "peakSamples": result.samples}
+    return {"timings": timings, "samples": samples}

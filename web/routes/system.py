@@ -26,8 +26,10 @@ class Switch(BaseModel):
     action: Literal["start", "stop", "status"]
 
 
-@router.get("/healthz")
-@router.get("/-/healthy")
+@router.get("/healthz", response_class=PlainTextResponse)
+@router.get("/-/healthy", response_class=PlainTextResponse)
+@router.head("/healthz", include_in_schema=False)
+@router.head("/-/healthy", include_in_schema=False)
 async def healthz() -> Response:
     """The process lives."""
     return PlainTextResponse("ok\n")
@@ -36,6 +38,9 @@ async def healthz() -> Response:
 @router.get("/readyz")
 @router.get("/-/ready")
 @router.get("/api/health")
+@router.head("/readyz", include_in_schema=False)
+@router.head("/-/ready", include_in_schema=False)
+@router.head("/api/health", include_in_schema=False)
 async def readyz(request: Request) -> Response:
     """Whether questions can be answered, by dependency. 503 while starting; degraded is still ready."""
     p = parts(request)
@@ -52,7 +57,7 @@ async def readyz(request: Request) -> Response:
     return success(body, 503 if state == "starting" else 200, {"Cache-Control": "no-store"})
 
 
-@router.get("/api/redis/status")
+@router.get("/api/redis/status", responses={500: {"description": "the store is away"}})
 async def redis_status(request: Request) -> Response:
     """A measured PING, and how the connection has been; 500 with the error where it is away."""
     p = parts(request)
@@ -85,7 +90,7 @@ def _connection(p: Parts, facts: dict[str, Any]) -> Literal["connected", "discon
     return "reconnecting" if embedded or p.store.samples_appended else "disconnected"
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
     """Our own metrics in the Prometheus text format."""
     p = parts(request)
