@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from monitoring.columns import Columns
 from monitoring.errors import BadQuery, QueryTooExpensive
 from monitoring.model import Labels, Matcher, Matrix, Selection, Series, Vector
 from monitoring.promql import TIMED_OUT, Limits, LongRange, Plan, Result, plan, run
@@ -22,8 +23,8 @@ IN_THREAD = 50_000
 class Samples(Protocol):
     """What the local backend reads (a `SampleStore`)."""
 
-    async def select(self, selections: Sequence[Selection]) -> list[list[Series]]: ...
-    def remembered(self, selections: Sequence[Selection]) -> list[list[Series]]: ...
+    async def select(self, selections: Sequence[Selection]) -> list[Sequence[Series]]: ...
+    def remembered(self, selections: Sequence[Selection]) -> list[Sequence[Series]]: ...
     async def labels(
         self, matchers: Sequence[Matcher] = (), start_ms: int | None = None, end_ms: int | None = None
     ) -> list[Labels]: ...
@@ -129,13 +130,13 @@ class LocalBackend:
         return self._vectors(queries, time, plans, data)
 
     def _vectors(
-        self, queries: Sequence[str], time: float, plans: Sequence[Plan], data: Sequence[list[Series]]
+        self, queries: Sequence[str], time: float, plans: Sequence[Plan], data: Sequence[Columns]
     ) -> list[Vector]:
         parts = _shares(plans, data)
         answers = zip(queries, self._run_all(plans, parts), parts, strict=True)
         return [self._vector(query, time, result, _newest(part)) for query, result, part in answers]
 
-    def _run_all(self, plans: Sequence[Plan], parts: Sequence[Sequence[list[Series]]]) -> list[Result]:
+    def _run_all(self, plans: Sequence[Plan], parts: Sequence[Sequence[Columns]]) -> list[Result]:
         return [run(planned, part, self._limits) for planned, part in zip(plans, parts, strict=True)]
 
     def _vector(self, query: str, time: float, result: Result, newest: float | None) -> Vector:
@@ -176,32 +177,32 @@ class LocalBackend:
             found.append(Matrix(query, start, end, step, tuple(result.labels), values, self.source, age))
         return found
 
-    async def _run(self, planned: Plan, data: Sequence[list[Series]], limits: Limits) -> Result:
+    async def _run(self, planned: Plan, data: Sequence[Columns], limits: Limits) -> Result:
         """A thread whose time is over is not waited for: it ends at its next look at the clock."""
         if _size(data) > IN_THREAD:
             return await asyncio.to_thread(run, planned, data, limits)
         return run(planned, data, limits)
 
-    async def _read(self, selections: Sequence[Selection]) -> list[list[Series]]:
-        reader: Callable[[Sequence[Selection]], list[list[Series]]] = self._samples.remembered
-        return reader(selections) if self._memory else await self._samples.select(selections)
+    async def _read(self, selections: Sequence[Selection]) -> list[Columns]:
+        samples, memory = self._samples, self._memory
+        return [Columns.of(s) for s in (samples.remembered(selections) if memory else await samples.select(selections))]
 
 
 def _ms(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def _size(data: Sequence[list[Series]]) -> int:
+def _size(data: Sequence[Columns]) -> int:
     """How much there is to evaluate, in samples; a series costs as much as twenty of them."""
-    return sum(len(series.values) + 20 for found in data for series in found)
+    return sum(len(found.values) + 20 * len(found) for found in data)
 
 
-def _shares(plans: Sequence[Plan], data: Sequence[list[Series]]) -> list[Sequence[list[Series]]]:
+def _shares(plans: Sequence[Plan], data: Sequence[Columns]) -> list[Sequence[Columns]]:
     """What each plan asked for, of what was read for all."""
     ends = list(accumulate(len(planned.selections) for planned in plans))
     return [data[end - len(planned.selections) : end] for planned, end in zip(plans, ends, strict=True)]
 
 
-def _newest(data: Sequence[list[Series]]) -> float | None:
-    newest = [int(series.times_ms[-1]) for found in data for series in found if len(series.times_ms)]
+def _newest(data: Sequence[Columns]) -> float | None:
+    newest = [one for found in data if (one := found.newest_ms()) is not None]
     return max(newest) / 1000 if newest else None

@@ -8,8 +8,9 @@ from typing import NoReturn
 
 import numpy as np
 
+from monitoring.columns import Columns
 from monitoring.errors import BadQuery, QueryTooExpensive
-from monitoring.model import Labels, Matcher, Series
+from monitoring.model import Labels, Matcher
 from monitoring.promql import aggregate, binary, histograms, relabel
 from monitoring.promql.elementwise import DATES, MATHS, apply
 from monitoring.promql.format import open_metrics
@@ -44,7 +45,7 @@ from monitoring.promql.values import (
     take,
     vector,
 )
-from monitoring.promql.windows import RangeVector, Samples, from_steps, latest, lay_out, open_windows
+from monitoring.promql.windows import RangeVector, from_steps, latest, open_windows, without_stale
 
 _COUNTER_ENDINGS = ("_total", "_sum", "_count", "_bucket")
 
@@ -52,11 +53,11 @@ _COUNTER_ENDINGS = ("_total", "_sum", "_count", "_bucket")
 class Evaluation:
     """One run of one query over its data; gathers what the asker should be told."""
 
-    def __init__(self, data: Sequence[list[Series]], lookback_ms: int, limits: Limits) -> None:
+    def __init__(self, data: Sequence[Columns], lookback_ms: int, limits: Limits) -> None:
         self.warnings: list[str] = []
         self.infos: list[str] = []
         self._data, self._lookback, self._limits = data, lookback_ms, limits
-        self._laid_out: dict[tuple[int, bool], Samples] = {}
+        self._without_stale: dict[int, Columns] = {}
         self._deadline = time.monotonic() + limits.seconds
 
     def evaluate(self, node: Node, steps: Ints) -> Value:
@@ -118,11 +119,11 @@ class Evaluation:
         self._afford(len(samples.labels) * len(steps))
         return open_windows(samples, ends, node.range_ms, steps)
 
-    def _subquery(self, node: Subquery, ends: Ints) -> Samples:
+    def _subquery(self, node: Subquery, ends: Ints) -> Columns:
         first = first_step(int(ends[0]) - node.range_ms, node.step_ms)
         after = int(ends[-1]) + 1
         if after <= first:
-            return lay_out([])
+            return Columns.of([])
         self._afford((after - first) // node.step_ms)
         inner_steps = np.arange(first, after, node.step_ms, dtype=np.int64)
         value = self.evaluate(node.inner, inner_steps)
@@ -132,11 +133,12 @@ class Evaluation:
             raise BadQuery("subquery is only allowed on instant vector, got string")
         return from_steps(value, inner_steps)
 
-    def _samples(self, slot: int, keep_stale: bool = False) -> Samples:
-        key = (slot, keep_stale)
-        if key not in self._laid_out:
-            self._laid_out[key] = lay_out(self._data[slot], keep_stale)
-        return self._laid_out[key]
+    def _samples(self, slot: int, keep_stale: bool = False) -> Columns:
+        if keep_stale:
+            return self._data[slot]
+        if slot not in self._without_stale:
+            self._without_stale[slot] = without_stale(self._data[slot])
+        return self._without_stale[slot]
 
     def _binary(self, node: Binary, steps: Ints) -> Value:
         """Walks down a left-leaning chain in a loop: it may be 1,000 operators long."""

@@ -83,7 +83,7 @@ def _extrapolated(window: RangeVector, *, counter: bool, per_second: bool) -> An
     """
     counts = _counts(window)
     first, last = _ends(window)
-    values, times = window.samples.values, window.samples.times
+    values, times = window.samples.values, window.samples.times_ms
     growth = _increase(window) if counter else values[last] - values[first]
     sampled = (times[last] - times[first]) / 1000.0
     interval = sampled / (counts - 1)
@@ -106,7 +106,7 @@ def _instant(window: RangeVector, *, rate: bool) -> Answer:
     counts = _counts(window)
     _, last = _ends(window)
     earlier = np.maximum(last - 1, 0)
-    values, times = window.samples.values, window.samples.times
+    values, times = window.samples.values, window.samples.times_ms
     change = values[last] - values[earlier]
     if not rate:
         return change, counts >= 2
@@ -250,7 +250,7 @@ def _time_of(pick: np.ufunc | None, edge: int) -> Callable[[RangeVector, Params]
     """Unix seconds of the window's first (0) or last (1) sample, or of its extreme: the last one of equals."""
 
     def compute(window: RangeVector, params: Params) -> Answer:
-        counts, times = _counts(window), window.samples.times
+        counts, times = _counts(window), window.samples.times_ms
         if pick is None:
             return times[_ends(window)[edge]] / 1000.0, counts > 0
         best, present = _extreme(pick)(window, params)

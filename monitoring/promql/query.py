@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from monitoring.columns import Columns
 from monitoring.errors import BadQuery, FailedQuery, QueryTooExpensive
 from monitoring.model import Selection, Series
 from monitoring.promql.evaluate import Evaluation
@@ -67,7 +68,7 @@ def plan(
     return Plan(query, start_ms, end_ms, step_ms, lookback_ms, tuple(selections), root, kind)
 
 
-def run(planned: Plan, data: Sequence[list[Series]], limits: Limits | None = None) -> Result:
+def run(planned: Plan, data: Sequence[Sequence[Series]], limits: Limits | None = None) -> Result:
     """The result of `planned` over `data`, one list of series a selection. Raises FailedQuery, QueryTooExpensive."""
     limits = limits or Limits()
     if (planned.end_ms - planned.start_ms) // planned.step_ms >= limits.points:
@@ -75,11 +76,12 @@ def run(planned: Plan, data: Sequence[list[Series]], limits: Limits | None = Non
             f"exceeded maximum resolution of {limits.points:,} points per timeseries. "
             "Try decreasing the query resolution (?step=XX)"
         )
-    samples = sum(len(series.values) for found in data for series in found)
+    columns = [Columns.of(found) for found in data]
+    samples = sum(len(found.values) for found in columns)
     if samples > limits.samples:
         raise QueryTooExpensive("query processing would load too many samples into memory in query execution")
     steps = np.arange(planned.start_ms, planned.end_ms + 1, planned.step_ms, dtype=np.int64)
-    evaluation = Evaluation(data, planned.lookback_ms, limits)
+    evaluation = Evaluation(columns, planned.lookback_ms, limits)
     try:
         with np.errstate(all="ignore"):  # 1/0, overflow and NaN are values in PromQL, not accidents
             return replace(_evaluated(planned, evaluation, steps), samples=samples)
@@ -111,6 +113,6 @@ def _result(planned: Plan, value: Value, steps: Ints, warnings: tuple[str, ...],
 
 
 def _raw(window: RangeVector) -> list[Series]:
-    times, values = window.samples.times, window.samples.values
+    times, values = window.samples.times_ms, window.samples.values
     spans = zip(window.samples.labels, window.lo[:, 0].tolist(), window.hi[:, 0].tolist(), strict=True)
     return [Series(labels, times[lo:hi], values[lo:hi]) for labels, lo, hi in spans if hi > lo]

@@ -22,7 +22,7 @@ def predict_linear(window: RangeVector, ahead_s: Floats) -> Floats:
 def _fit(window: RangeVector) -> tuple[Floats, Floats]:
     """Slope, and the line's value at the step. Centred on each window, so that nothing cancels."""
     counts = (window.hi - window.lo).ravel()
-    values, times = window.samples.values, window.samples.times
+    values, times = window.samples.values, window.samples.times_ms
     steps = np.broadcast_to(window.steps, window.lo.shape).ravel()
     slopes, heights = np.full(len(counts), np.nan), np.full(len(counts), np.nan)
     for chunk in written_out(window.lo.ravel(), counts, counts >= 2):

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from monitoring.store import segments
-from monitoring.store.segments import EMPTY, HOUR_MS, ROW, Block, Rows
+from monitoring.store.segments import EMPTY, ROW, Block, Rows
 
 Groups = Collection[int] | None
 """Groups of series; None: all that there are."""
@@ -72,21 +72,26 @@ class Hour:
             return False
         return True if groups is None else [g for g in groups if g not in self._sealed] or False
 
+    def reaching(self, groups: Groups, start_ms: int, end_ms: int) -> list[Part]:
+        """Blocks that together have the samples of `groups` with start < t ≤ end, and others, as they were written.
+
+        Where two have a sample of one series at one time, the later block counts.
+        """
+        wanted = self._sealed.keys() if groups is None else groups
+        sealed = [Part(g, block) for g in wanted if self._reaches(g, start_ms) and len(block := self.block(g))]
+        return [*sealed, *(Part(None, block) for block in self._recent(start_ms, end_ms))]
+
     def parts(self, groups: Groups, start_ms: int, end_ms: int) -> list[Part]:
         """The samples of `groups` with start < t ≤ end; for each series in the order of time, and none twice."""
-        wanted = self._sealed.keys() if groups is None else groups
-        whole = start_ms < self.number * HOUR_MS and (self.number + 1) * HOUR_MS <= end_ms + 1
-        sealed = [
-            Part(g, block if whole else block.between(start_ms, end_ms))
-            for g in wanted
-            if self._reaches(g, start_ms) and len(block := self.block(g))
-        ]
-        recent = self._recent(start_ms, end_ms)
-        if not len(recent):
+        reaching = self.reaching(groups, start_ms, end_ms)
+        cut = [Part(g, block) for g, one in reaching if len(block := one.between(start_ms, end_ms))]
+        sealed, recent = [p for p in cut if p.group is not None], [p.block for p in cut if p.group is None]
+        if not recent:
             return sealed
-        if all(part.block.times_ms.max(initial=0) < recent.times_ms.min() for part in sealed):
-            return [*sealed, Part(None, recent)]
-        return [Part(None, segments.merge([*(part.block for part in sealed), recent]))]
+        merged = recent[0] if len(recent) == 1 else segments.merge(recent)
+        if all(part.block.newest_ms() < merged.oldest_ms() for part in sealed):
+            return [*sealed, Part(None, merged)]
+        return [Part(None, segments.merge([*(part.block for part in sealed), merged]))]
 
     def whole(self) -> Block:
         """All samples of all groups that are known here."""
@@ -113,18 +118,13 @@ class Hour:
         held = self._sealed.get(group)
         return not isinstance(held, bytes) or segments.newest_ms(held) > start_ms
 
-    def _recent(self, start_ms: int, end_ms: int) -> Block:
-        """Rows of the open key; a few new ones are merged into a short window only, the rest waits."""
+    def _recent(self, start_ms: int, end_ms: int) -> list[Block]:
+        """Rows of the open key, the newest of them apart while they are few."""
         waiting = sum(len(rows.ids) for rows in self._tails)
         if waiting * _FOLD_SHARE >= len(self._open):
             self._fold()
-        block = self._open.between(start_ms, end_ms)
-        if not self._tails:
-            return block
-        if len(block) * 2 > len(self._open):
-            self._fold()
-            return self._open.between(start_ms, end_ms)
-        return segments.merge([block], [rows.between(start_ms, end_ms) for rows in self._tails])
+        newest = segments.merge([], [rows.between(start_ms, end_ms) for rows in self._tails])
+        return [block for block in (self._open, newest) if len(block)]
 
     def _fold(self) -> None:
         if self._tails:

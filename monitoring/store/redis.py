@@ -121,7 +121,7 @@ class SampleStore:
 
     # -- reading
 
-    async def select(self, selections: Sequence[Selection]) -> list[list[Series]]:
+    async def select(self, selections: Sequence[Selection]) -> list[Sequence[Series]]:
         """The series of each selection, by time, with the samples in start < t ≤ end; stale markers are among them.
 
         A selection that leaves the metric's name open takes a second round trip when new metrics have come up; one
@@ -146,15 +146,15 @@ class SampleStore:
 
     def _gather(
         self, selections: Sequence[Selection], held: Held, found: Sequence[Sequence[Found]]
-    ) -> list[list[Series]]:
+    ) -> list[Sequence[Series]]:
         return [self.copy.gather(one, held, series) for one, series in zip(selections, found, strict=True)]
 
-    async def _rolled(self, cold: ColdStore, selection: Selection) -> list[Series]:
+    async def _rolled(self, cold: ColdStore, selection: Selection) -> Sequence[Series]:
         if selection.rollup:
             return await longrange.select(self, cold, selection)
         return (await self.select([selection]))[0]
 
-    def remembered(self, selections: Sequence[Selection]) -> list[list[Series]]:
+    def remembered(self, selections: Sequence[Selection]) -> list[Sequence[Series]]:
         """The same as `select`, from what this process holds; never touches Redis."""
         held = self.copy.held(self.copy.windows(selections))
         return [self.copy.gather(selection, held) for selection in selections]

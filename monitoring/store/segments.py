@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -55,10 +55,27 @@ class Block:
     ids: Ids
     times_ms: NDArray[np.int64]
     values: NDArray[np.float64]
+    _series: tuple[Ids, NDArray[np.int64]] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for column in (self.ids, self.times_ms, self.values):
             column.flags.writeable = False
+
+    def series(self) -> tuple[Ids, NDArray[np.int64]]:
+        """The ids, each once, and where the samples of each begin, with the end of the last; found once a block."""
+        if self._series is None:
+            firsts = np.flatnonzero(np.diff(self.ids, prepend=self.ids[:1] + np.uint32(1)))
+            object.__setattr__(self, "_series", (self.ids[firsts], np.append(firsts, len(self.ids))))
+        assert self._series is not None
+        return self._series
+
+    def oldest_ms(self) -> int:
+        """The time of the oldest sample; there must be one."""
+        return int(self.times_ms[self.series()[1][:-1]].min())
+
+    def newest_ms(self) -> int:
+        """The time of the newest sample; there must be one."""
+        return int(self.times_ms[self.series()[1][1:] - 1].max())
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -75,7 +92,7 @@ class Block:
     def between(self, start_ms: int, end_ms: int) -> Block:
         """The samples with start < t ≤ end."""
         times = self.times_ms
-        if not len(times) or (start_ms < times.min() and times.max() <= end_ms):
+        if not len(times) or (start_ms < self.oldest_ms() and self.newest_ms() <= end_ms):
             return self
         return self.keep((times > start_ms) & (times <= end_ms))
 
@@ -186,4 +203,5 @@ def decode(body: bytes) -> Block:
     ids, counts, times, values = columns
     if len(times) < total:
         times = np.tile(times, len(ids))
-    return Block(np.repeat(ids, counts), times, values)
+    starts = np.append(0, np.cumsum(counts, dtype=np.int64))
+    return Block(np.repeat(ids, counts), times, values, (ids, starts))
