@@ -30,6 +30,7 @@ from monitoring.fleet import FleetState, ServerState
 from web.board import Board, Dashboard
 from web.live import make
 from web.middleware import SecurityHeaders, Shortcut
+from web.performance import Measured, Performance
 
 FLEETS = (10, 100, 1_000, 10_000)
 LOAD = ("wrk", "-t1", "-c8", "--latency")
@@ -60,14 +61,16 @@ def sparks(servers: int, tick: int) -> dict[str, list[float | None]]:
 
 
 def ours(board: Board) -> Any:
-    """The product's road to the dashboard: shortcut, handler, security headers, before FastAPI's routing."""
+    """The product's road to the dashboard: measured, shortcut, handler, security headers, before FastAPI's routing."""
 
     async def current() -> tuple[Board, bool]:
         return board, False
 
     app = FastAPI()
     app.add_middleware(SecurityHeaders)
-    app.add_middleware(Shortcut, paths={"/api/dashboard": Dashboard(current, time.time)})
+    paths = {"/api/dashboard": Dashboard(current, time.time)}
+    app.add_middleware(Shortcut, paths=paths)
+    app.add_middleware(Measured, performance=Performance(), shortcuts=paths)
     return app
 
 

@@ -44,10 +44,12 @@ from web.live import LiveFleet
 from web.middleware import BodyLimit, SecurityHeaders, Shortcut, VersionedPaths
 from web.opening import background, open_store
 from web.parts import Answers, Parts, Sessions
+from web.performance import Measured, Performance, Routed
 from web.routes import (
     ask,
     fleet,
     ingest,
+    metrics,
     otlp,
     pages,
     prometheus,
@@ -79,11 +81,12 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> Fa
     """The whole product as one ASGI application. Nothing is opened before its lifespan begins."""
 
     opened: list[Parts] = []
+    performance = Performance()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            parts, endpoint = await _open(settings, clock, stack)
+            parts, endpoint = await _open(settings, clock, stack, performance)
             app.state.parts = parts
             opened.append(parts)
             app.router.routes.insert(0, Route("/mcp", endpoint.app, include_in_schema=False))
@@ -99,14 +102,17 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> Fa
     )
     envelope.install(app)
     openapi.install(app)
-    for module in (ask, fleet, series, *PROMETHEUS, ingest, otlp, system, pages):
+    for module in (ask, fleet, metrics, series, *PROMETHEUS, ingest, otlp, system, pages):
         app.include_router(module.router)
     app.mount("/static", pages.Assets(directory=pages.STATIC))
+    app.add_middleware(Routed)
     app.add_middleware(BodyLimit)
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)
     app.add_middleware(VersionedPaths)
     app.add_middleware(SecurityHeaders)
-    app.add_middleware(Shortcut, paths=fleet.shortcuts(lambda: opened[-1].live, clock))
+    shortcuts = fleet.shortcuts(lambda: opened[-1].live, clock)
+    app.add_middleware(Shortcut, paths=shortcuts)
+    app.add_middleware(Measured, performance=performance, shortcuts=shortcuts)
     return app
 
 
@@ -122,7 +128,9 @@ def make_engine(
     return UnifiedAIEngine(Understanding(direct.catalog), ways, direct, memory, conversations)
 
 
-async def _open(settings: Settings, clock: Callable[[], float], stack: AsyncExitStack) -> tuple[Parts, HttpEndpoint]:
+async def _open(
+    settings: Settings, clock: Callable[[], float], stack: AsyncExitStack, performance: Performance
+) -> tuple[Parts, HttpEndpoint]:
     store, valkey = await open_store(settings, stack)
     catalog = catalogue.load()
     backend = LocalBackend(store, long_range=partial(_long_range, settings, clock))
@@ -159,6 +167,7 @@ async def _open(settings: Settings, clock: Callable[[], float], stack: AsyncExit
         clock,
         gate,
         said,
+        performance,
         collector,
         valkey,
         zone,

@@ -106,7 +106,7 @@ class Board:
 
     def _encode(self, coding: Coding) -> Encoded:
         if coding not in self.bodies:
-            self.bodies[coding] = _compressed(self.bodies["identity"], coding)
+            self.bodies[coding] = compressed(self.bodies["identity"], coding)
         body = self.bodies[coding]
         plain = f'"{self.tag}{SUFFIX[coding]}"'.encode()
         other = f'"{self.tag}{SUFFIX[coding]}-n"'.encode()
@@ -141,7 +141,10 @@ class Board:
         return encode_tick(Tick(self.seq, self.time, [s["id"] for s in data["servers"]], list(COLUMNS), values))
 
 
-def _compressed(body: bytes, coding: Coding) -> bytes:
+def compressed(body: bytes, coding: Coding) -> bytes:
+    """The body in a coding."""
+    if coding == "identity":
+        return body
     # Measured at 1,000 servers (550 KB): gzip 4 takes 8 ms for 131 KB, 6 takes 19 ms for 126 KB; zstd 1 takes 1 ms for
     # 119 KB, and 3 is no smaller.
     return bytes(cramjam.gzip.compress(body, level=4) if coding == "gzip" else cramjam.zstd.compress(body, level=1))

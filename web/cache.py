@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
 from monitoring.errors import OpenManagerError
+from monitoring.spent import spent
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -18,6 +19,16 @@ Outcome = Literal["hit", "miss", "stale", "joined"]
 
 requests_total: Counter[tuple[str, Outcome]] = Counter()
 """(cache, result) → requests, for `/metrics`. `joined`: waited for what another request was already making."""
+
+
+def count(cache: str, result: Outcome) -> None:
+    """Counts one request to a cache, for `/metrics` and for the request that it was made for."""
+    requests_total[cache, result] += 1
+    if (request := spent.get()) is not None:
+        if result == "miss":
+            request.misses += 1
+        else:
+            request.hits += 1
 
 
 @dataclass(slots=True)
@@ -61,12 +72,12 @@ class Cache(Generic[T]):
         age = float("inf") if held is None or held.version != version else self._clock() - held.made
         if held is not None and 0 <= age < self._stale_s:
             self._held.move_to_end(key)
-            requests_total[self.name, "hit" if age < self._fresh_s else "stale"] += 1
+            count(self.name, "hit" if age < self._fresh_s else "stale")
             if age >= self._fresh_s and (key, version) not in self._making:
                 self._start(key, version, make).add_done_callback(_noted)
             return held.value
         task = self._making.get((key, version))
-        requests_total[self.name, "miss" if task is None else "joined"] += 1
+        count(self.name, "miss" if task is None else "joined")
         return await asyncio.shield(task or self._start(key, version, make))
 
     async def close(self) -> None:

@@ -24,7 +24,7 @@ from monitoring.queries import FleetQueries
 from monitoring.store.board import BoardStore, Message
 from monitoring.windows import rfc3339
 from web.board import Board, content
-from web.cache import Outcome, requests_total
+from web.cache import Outcome, count
 from web.delta import Data, difference
 from web.envelope import encode
 from web.stream import Stream, frame
@@ -112,7 +112,7 @@ class LiveFleet:
                 return board, False
             if self._failure is not None and self._at_failure >= arrived:
                 raise self._failure
-            requests_total["dashboard", "miss"] += 1
+            count("dashboard", "miss")
             if (wait_s := self._at + min(self._took * SHARE, WAIT_S) - time.monotonic()) > 0:
                 await asyncio.sleep(wait_s)
             try:
@@ -138,7 +138,7 @@ class LiveFleet:
             return None
         if self._failure is not None:
             if since is None or self._at_failure >= since:
-                requests_total["dashboard", "stale"] += 1
+                count("dashboard", "stale")
                 return self._as_stale(board)
             return None
         passed, at = self._clock() - board.time, time.monotonic() - self._at
@@ -154,7 +154,7 @@ class LiveFleet:
             result = "stale"
         if not fresh:
             return None
-        requests_total["dashboard", result] += 1
+        count("dashboard", result)
         return board
 
     def _as_stale(self, board: Board) -> Board:

@@ -32,6 +32,7 @@ from web.cache import Cache
 from web.collection import Collection
 from web.collector import Collector
 from web.live import LiveFleet
+from web.performance import Performance
 from web.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -119,6 +120,7 @@ class Parts:
     gate: Gate
     said: MetadataBook
     """What senders said about metrics."""
+    performance: Performance
     collector: Collector | None = None
     """None where another process collects (`--no-collect`)."""
     valkey: EmbeddedValkey | None = None

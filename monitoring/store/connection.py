@@ -20,6 +20,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 
 from monitoring.errors import StoreUnavailable
+from monitoring.spent import spent
 from monitoring.store.address import Address, address
 from monitoring.store.failures import FAILURES, LOST, READ_ONLY, unavailable
 from monitoring.store.scripts import META
@@ -53,6 +54,8 @@ class Connection:
         self.name = secrets.token_hex(6)
         """Tells what this process wrote from what others did."""
         self.round_trips = 0
+        self.seconds = 0.0
+        """Waited for in all round trips together."""
         self.state: State = "disconnected"
         """disconnected → reconnecting (tried again) → connected; error: it answers, and refuses."""
         self.connected_since: float | None = None
@@ -99,6 +102,7 @@ class Connection:
     async def guarded(self, command: Callable[[], Awaitable[T]]) -> T:
         """Await one command of the client. Raises StoreUnavailable."""
         self.round_trips += 1
+        began = time.perf_counter()
         try:
             async with asyncio.timeout(self.timeout_s), self._slots:
                 reply = await command()
@@ -106,8 +110,16 @@ class Connection:
             error = unavailable(exc, self.address.shown)
             self._failed(error)
             raise error from exc
+        finally:
+            self._count(time.perf_counter() - began)
         self._succeeded()
         return reply
+
+    def _count(self, took_s: float) -> None:
+        self.seconds += took_s
+        if (request := spent.get()) is not None:
+            request.round_trips += 1
+            request.redis_s += took_s
 
     def _succeeded(self) -> None:
         if self.connected_since is None:

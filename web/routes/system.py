@@ -1,4 +1,4 @@
-"""Routes about ourselves: health, readiness, Redis, our own metrics, the simulated fleet's switch."""
+"""Routes about ourselves: health, readiness, Redis, the simulated fleet's switch."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import PlainTextResponse, Response
 
-from assistant.engine import answers_total
-from assistant.ways import fallbacks_total
 from monitoring.windows import rfc3339
-from web.cache import requests_total
 from web.envelope import failure, success
 from web.parts import Parts, parts
 
@@ -88,54 +85,6 @@ def _connection(p: Parts, facts: dict[str, Any]) -> Literal["connected", "discon
         return "error"
     embedded = p.valkey is not None and p.valkey.restarts > 0
     return "reconnecting" if embedded or p.store.samples_appended else "disconnected"
-
-
-@router.get("/metrics", response_class=PlainTextResponse)
-async def metrics(request: Request) -> Response:
-    """Our own metrics in the Prometheus text format."""
-    p = parts(request)
-    facts = p.process()
-    lines = [
-        "# HELP openmanager_answers_total Answers by way and status.",
-        "# TYPE openmanager_answers_total counter",
-        *(f'openmanager_answers_total{{way="{w}",status="{s}"}} {n}' for (w, s), n in sorted(answers_total.items())),
-        "# HELP openmanager_fallbacks_total Ways that failed, by cause.",
-        "# TYPE openmanager_fallbacks_total counter",
-        *(f'openmanager_fallbacks_total{{way="{w}",cause="{c}"}} {n}' for (w, c), n in sorted(fallbacks_total.items())),
-        "# HELP openmanager_store_round_trips_total Commands, scripts and pipelines that this process sent to Redis.",
-        "# TYPE openmanager_store_round_trips_total counter",
-        f"openmanager_store_round_trips_total {p.store.connection.round_trips}",
-        "# HELP openmanager_samples_appended_total Samples that this process wrote.",
-        "# TYPE openmanager_samples_appended_total counter",
-        f"openmanager_samples_appended_total {p.store.samples_appended}",
-        "# HELP openmanager_samples_refused_total Samples that were not kept, by the road they came on and the reason.",
-        "# TYPE openmanager_samples_refused_total counter",
-        *(
-            f'openmanager_samples_refused_total{{road="{road}",reason="{reason}"}} {n}'
-            for (road, reason), n in sorted(p.refused().items())
-        ),
-        "# HELP openmanager_cache_requests_total Requests to each cache, by how they were served.",
-        "# TYPE openmanager_cache_requests_total counter",
-        *(
-            f'openmanager_cache_requests_total{{cache="{c}",result="{r}"}} {n}'
-            for (c, r), n in sorted(requests_total.items())
-        ),
-        "# HELP openmanager_cache_bytes Bytes that each cache holds.",
-        "# TYPE openmanager_cache_bytes gauge",
-        f'openmanager_cache_bytes{{cache="dashboard"}} {0 if p.live.board is None else p.live.board.size()}',
-        f'openmanager_cache_bytes{{cache="details"}} {p.details.bytes}',
-        f'openmanager_cache_bytes{{cache="samples"}} {p.store.copy.hours.nbytes}',
-        "# HELP openmanager_stream_readers Readers of /api/servers/realtime.",
-        "# TYPE openmanager_stream_readers gauge",
-        f"openmanager_stream_readers {p.live.stream.readers}",
-        "# HELP process_resident_memory_bytes Resident memory.",
-        "# TYPE process_resident_memory_bytes gauge",
-        f"process_resident_memory_bytes {facts['rss_bytes']}",
-        "# HELP process_start_time_seconds When this process began.",
-        "# TYPE process_start_time_seconds gauge",
-        f"process_start_time_seconds {p.started}",
-    ]
-    return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 @router.get("/api/data-generator")
