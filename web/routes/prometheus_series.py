@@ -55,7 +55,7 @@ async def series(request: Request) -> Response:
         raise BadQuery("no match[] parameter provided")
     among = found.among()
     listed = await parts(request).listing.series(among)
-    return _limited([dict(one) for one in listed], among.limit)
+    return _limited([one if isinstance(one, dict) else dict(one) for one in listed], among.limit)
 
 
 @offer(
