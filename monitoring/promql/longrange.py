@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from monitoring.model import Selection
-from monitoring.promql.tree import Aggregate, Binary, Call, Constant, Matching, Negate, Node, Selector, Subquery
+from monitoring.promql.tree import Aggregate, Binary, Call, Constant, Matching, Negate, Node, Selector, Steps, Subquery
 
 BUCKET_MS = 300_000
 _EVER = 1 << 62
@@ -19,15 +19,6 @@ class LongRange(NamedTuple):
 
     over_ms: int
     raw_from_ms: int
-
-
-class Steps(NamedTuple):
-    """When a query is evaluated, and how old a sample may be then; milliseconds."""
-
-    start_ms: int
-    end_ms: int
-    step_ms: int
-    lookback_ms: int
 
 
 def rolled_up(
@@ -84,6 +75,8 @@ class _Rewrite:
             if node.name == "avg_over_time":
                 total, count = self._over(selector, "sum", exact), self._over(selector, "count", exact)
                 return Binary("/", total, count, False, Matching(), "vector")
+        if node.name == "info" and isinstance(node.args[1], Selector):  # which of two is newer: buckets cannot say
+            return replace(node, args=(self.node(node.args[0]), self._placed(node.args[1], None, False)))
         return replace(node, args=tuple(self.node(arg) for arg in node.args))
 
     def _over(self, node: Selector, column: str, exact: bool) -> Call:
@@ -95,7 +88,8 @@ class _Rewrite:
         selection, steps = self._selections[node.slot], self._steps
         aligned = all(ms % BUCKET_MS == 0 for ms in (steps.start_ms, node.offset_ms, node.range_ms or 0))
         aligned = aligned and (steps.start_ms == steps.end_ms or steps.step_ms % BUCKET_MS == 0)
-        return aligned and node.at_ms is None and selection.end_ms - selection.start_ms > self._terms.over_ms
+        alone = node.at_ms is None and node.edges is None
+        return aligned and alone and selection.end_ms - selection.start_ms > self._terms.over_ms
 
     def _before_raw(self, node: Selector) -> bool:
         return self._selections[node.slot].start_ms < self._terms.raw_from_ms

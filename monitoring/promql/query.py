@@ -11,9 +11,9 @@ from monitoring.columns import Columns
 from monitoring.errors import BadQuery, FailedQuery, QueryTooExpensive
 from monitoring.model import Selection, Series
 from monitoring.promql.evaluate import Evaluation
-from monitoring.promql.longrange import LongRange, Steps, rolled_up
+from monitoring.promql.longrange import LongRange, rolled_up
 from monitoring.promql.parse import parse
-from monitoring.promql.tree import Kind, Node, Selector, Subquery, kind_of
+from monitoring.promql.tree import Kind, Node, Selector, Steps, Subquery, kind_of
 from monitoring.promql.values import InstantVector, Ints, Limits, Result, Value, compact, named_off
 from monitoring.promql.windows import RangeVector
 
@@ -55,13 +55,14 @@ def plan(
         raise BadQuery("end timestamp must not be before start time")
     if step_ms <= 0:
         raise BadQuery("zero or negative query resolution step widths are not accepted. Try a positive integer")
+    steps = Steps(start_ms, end_ms, step_ms, lookback_ms)
     try:
-        root, selections = parse(query, start_ms, end_ms, lookback_ms)
+        root, selections = parse(query, steps)
     except RecursionError:
         raise BadQuery("query is nested too deeply") from None
     kind = kind_of(root)
     if long_range is not None:
-        root, selections = rolled_up(root, selections, Steps(start_ms, end_ms, step_ms, lookback_ms), long_range)
+        root, selections = rolled_up(root, selections, steps, long_range)
     if start_ms != end_ms and kind in ("matrix", "string"):
         shown = "range vector" if kind == "matrix" else kind
         raise BadQuery(f'invalid expression type "{shown}" for range query, must be Scalar or instant Vector')

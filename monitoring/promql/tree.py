@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from monitoring.model import Matcher
 
 Kind = Literal["scalar", "vector", "matrix", "string"]
+Edges = Literal["anchored", "smoothed"]
+"""How a selector uses samples beyond the edges of its window: as they are, or to interpolate at the edge."""
+
+
+class Steps(NamedTuple):
+    """When a query is evaluated, and how old a sample may be then; milliseconds."""
+
+    start_ms: int
+    end_ms: int
+    step_ms: int
+    lookback_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +36,11 @@ class Selector:
     """`metric{…}`, or `metric{…}[range]` where `range_ms` is set. `slot` is its place in `Plan.selections`."""
 
     matchers: tuple[Matcher, ...]
-    slot: int
-    offset_ms: int
-    at_ms: int | None
+    slot: int = -1
+    offset_ms: int = 0
+    at_ms: int | None = None
     range_ms: int | None = None
+    edges: Edges | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +50,8 @@ class Subquery:
     inner: Node
     range_ms: int
     step_ms: int
-    offset_ms: int
-    at_ms: int | None
+    offset_ms: int = 0
+    at_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
