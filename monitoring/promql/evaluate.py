@@ -12,10 +12,13 @@ from monitoring.columns import Columns
 from monitoring.errors import BadQuery, QueryTooExpensive
 from monitoring.model import Labels, Matcher
 from monitoring.promql import aggregate, binary, histograms, relabel
+from monitoring.promql.edges import edged_series, interpolated, over_edges
 from monitoring.promql.elementwise import DATES, MATHS, apply
 from monitoring.promql.format import open_metrics
+from monitoring.promql.info import enriched
 from monitoring.promql.overtime import RANGE_FUNCTIONS
 from monitoring.promql.parse import first_step
+from monitoring.promql.sampling import sampled
 from monitoring.promql.tree import (
     Aggregate,
     Binary,
@@ -98,10 +101,15 @@ class Evaluation:
 
     def selected(self, node: Selector, steps: Ints) -> tuple[InstantVector, Ints]:
         """An instant vector selector, and the times (unix ms) of the samples it found."""
-        samples = self._samples(node.slot, keep_stale=True)
+        smoothed = node.edges == "smoothed"
+        samples = self._samples(node.slot, keep_stale=not smoothed)
         at = steps if node.at_ms is None else np.full(1, node.at_ms)
         self._afford(len(samples.labels) * len(steps))
-        found, times = latest(samples, at - node.offset_ms, self._lookback)
+        if smoothed and samples.labels:
+            found = interpolated(samples, at - node.offset_ms, self._lookback)
+            times = np.broadcast_to(at, found.values.shape)
+        else:
+            found, times = latest(samples, at - node.offset_ms, self._lookback)
         alive = alive_rows(found.present)
         if not alive.all():
             found, times = take(found, alive), times[alive]
@@ -119,7 +127,20 @@ class Evaluation:
         self._afford(len(samples.labels) * len(steps))
         return open_windows(samples, ends, node.range_ms, steps)
 
+<<<<<<< HEAD
     def _subquery(self, node: Subquery, ends: Ints) -> Columns:
+=======
+    def series(self, node: Selector | Subquery, steps: Ints) -> list[Series]:
+        """A range vector's own samples at the first step."""
+        window = self.windows(node, steps)
+        if isinstance(node, Selector) and node.edges is not None:
+            return edged_series(node.edges, window, self._lookback)
+        times, values = window.samples.times, window.samples.values
+        spans = zip(window.samples.labels, window.lo[:, 0].tolist(), window.hi[:, 0].tolist(), strict=True)
+        return [Series(labels, times[lo:hi], values[lo:hi]) for labels, lo, hi in spans if hi > lo]
+
+    def _subquery(self, node: Subquery, ends: Ints) -> Samples:
+>>>>>>> cbe9c52 (promql: evaluate anchored and smoothed windows, info() and limit_ratio, as Prometheus 3.14 has them)
         first = first_step(int(ends[0]) - node.range_ms, node.step_ms)
         after = int(ends[-1]) + 1
         if after <= first:
@@ -169,7 +190,19 @@ class Evaluation:
             raise BadQuery("a scalar is needed here")
         if node.op == "quantile" and isinstance(param, np.ndarray):
             self._check_quantile(param)
+        if node.op == "limit_ratio" and isinstance(param, np.ndarray):
+            return compact(self._limit_ratio(found, param))
         return compact(aggregate.aggregate(node.op, found, param, node.by, node.labels))
+
+    def _limit_ratio(self, found: InstantVector, ratio: Floats) -> InstantVector:
+        if np.isnan(ratio).any():
+            raise BadQuery("Ratio value is NaN")
+        for wrong in ratio[np.abs(ratio) > 1][:1]:
+            self.warnings.append(
+                f"PromQL warning: ratio value should be between -1 and 1, got {wrong:g}, capping to {np.sign(wrong):g}"
+            )
+        present = found.present & sampled(found.labels, np.clip(ratio, -1, 1))
+        return InstantVector(found.labels, found.values, present, found.drop)
 
     def _call(self, node: Call, steps: Ints) -> Value:
         name, args = node.name, node.args
@@ -189,7 +222,8 @@ class Evaluation:
     def _over_time(self, node: Call, steps: Ints) -> InstantVector:
         function = RANGE_FUNCTIONS[node.name]
         params = [self.scalar(arg, steps) for arg in node.args if kind_of(arg) == "scalar"]
-        window = self.windows(next(arg for arg in node.args if kind_of(arg) == "matrix"), steps)
+        ranged = next(arg for arg in node.args if kind_of(arg) == "matrix")
+        window = self.windows(ranged, steps)
         labels = window.samples.labels
         if not labels:
             return nothing(len(steps))
@@ -199,7 +233,10 @@ class Evaluation:
             _check_smoothing(params)
         if function.counter:
             self._check_counters(labels)
-        values, present = function.compute(window, params)
+        if isinstance(ranged, Selector) and ranged.edges is not None:
+            values, present = over_edges(node.name, ranged.edges, window, self._lookback)
+        else:
+            values, present = function.compute(window, params)
         return compact(vector(labels, values, present, drop=not function.keeps_name))
 
     def _maths(self, node: Call, steps: Ints) -> InstantVector:
@@ -214,6 +251,12 @@ class Evaluation:
 
     def _call_pi(self, _: Call, steps: Ints) -> Floats:
         return np.full(len(steps), np.pi)
+
+    def _call_max_of(self, node: Call, steps: Ints) -> Floats:
+        return np.maximum(self.scalar(node.args[0], steps), self.scalar(node.args[1], steps))
+
+    def _call_min_of(self, node: Call, steps: Ints) -> Floats:
+        return np.minimum(self.scalar(node.args[0], steps), self.scalar(node.args[1], steps))
 
     def _call_vector(self, node: Call, steps: Ints) -> InstantVector:
         value = self.scalar(node.args[0], steps)
@@ -269,6 +312,12 @@ class Evaluation:
         found = self.vector(node.args[0], steps)
         into, separator, *sources = (_text(arg) for arg in node.args[1:])
         return relabel.label_join(found, into, separator, sources)
+
+    def _call_info(self, node: Call, steps: Ints) -> InstantVector:
+        found, selector = self.vector(node.args[0], steps), node.args[1]
+        if not isinstance(selector, Selector):
+            raise BadQuery("expected label selectors only")
+        return enriched(found, *self.selected(selector, steps), selector.matchers)
 
     def _call_histogram_quantile(self, node: Call, steps: Ints) -> InstantVector:
         wanted = self.scalar(node.args[0], steps)

@@ -8,7 +8,7 @@ from typing import Literal
 from monitoring.promql.lex import Token
 from monitoring.promql.ranges import postfixed
 from monitoring.promql.selector import label_selector, labels, selector
-from monitoring.promql.signatures import AGGREGATIONS, FUNCTIONS, SHOWN
+from monitoring.promql.signatures import AGGREGATIONS, EDGE_FUNCTIONS, FUNCTIONS, NATIVE, SHOWN
 from monitoring.promql.tree import (
     Aggregate,
     Binary,
@@ -18,6 +18,7 @@ from monitoring.promql.tree import (
     Negate,
     Node,
     Number,
+    Selector,
     Steps,
     Text,
     kind_of,
@@ -148,6 +149,9 @@ class _Grammar:
             words.fail(token.place, f'expected {wanted} argument(s) in call to "{name}", got {len(args)}')
         for k, (arg, place) in enumerate(args):
             self._check_kind(arg, signature.kind(k), f'call to function "{name}"', place)
+            self._check_edges(arg, name, place)
+        if name in NATIVE:
+            words.fail(token.place, f"{name}() reads native histograms, which are not supported here")
         if name in ("start", "end", "range", "step"):
             return Number(words.of_the_query(name))
         return Call(name, tuple(arg for arg, _ in args), signature.gives)
@@ -161,6 +165,12 @@ class _Grammar:
         kind = kind_of(node)
         if kind != wanted:
             self._words.fail(place, f"expected type {SHOWN[wanted]} in {where}, got {SHOWN[kind]}")
+
+    def _check_edges(self, node: Node, name: str, place: int) -> None:
+        edges = node.edges if isinstance(node, Selector) and node.range_ms is not None else None
+        if edges is not None and name not in EDGE_FUNCTIONS[edges]:
+            able = ", ".join(EDGE_FUNCTIONS[edges])
+            self._words.fail(place, f"{edges} modifier can only be used with: {able} - not with {name}")
 
     def _aggregation(self) -> Aggregate:
         words = self._words

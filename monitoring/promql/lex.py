@@ -59,7 +59,11 @@ def fault(query: str, place: int, message: str) -> BadQuery:
 
 def tokens(query: str) -> list[Token]:
     """All tokens of `query`, an "end" last; space and comments are left out. Raises BadQuery."""
-    if len(query.encode(errors="replace")) > MAX_BYTES:
+    try:
+        size = len(query.encode())
+    except UnicodeEncodeError:
+        raise BadQuery("query is not UTF-8") from None
+    if size > MAX_BYTES:
         raise BadQuery(f"query is longer than {MAX_BYTES} bytes")
     found = []
     place, pattern = 0, _OUTSIDE

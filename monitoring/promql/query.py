@@ -15,7 +15,6 @@ from monitoring.promql.longrange import LongRange, rolled_up
 from monitoring.promql.parse import parse
 from monitoring.promql.tree import Kind, Node, Selector, Steps, Subquery, kind_of
 from monitoring.promql.values import InstantVector, Ints, Limits, Result, Value, compact, named_off
-from monitoring.promql.windows import RangeVector
 
 LOOKBACK_MS = 300_000
 """How old a sample may be and still count as current (Prometheus' default)."""
@@ -94,7 +93,7 @@ def run(planned: Plan, data: Sequence[Sequence[Series]], limits: Limits | None =
 
 def _evaluated(planned: Plan, evaluation: Evaluation, steps: Ints) -> Result:
     if isinstance(planned.root, Selector | Subquery) and planned.kind == "matrix":
-        series = _raw(evaluation.windows(planned.root, steps))
+        series = evaluation.series(planned.root, steps)
         empty = np.zeros((0, 1))
         return Result("matrix", [], steps, empty, empty.astype(bool), series=series)
     value = evaluation.evaluate(planned.root, steps)
@@ -111,9 +110,12 @@ def _result(planned: Plan, value: Value, steps: Ints, warnings: tuple[str, ...],
         return Result("string", [], steps, empty, empty.astype(bool), string=value)
     row = np.array(value)[None, :]
     return Result("scalar", [{}], steps, row, np.ones(row.shape, dtype=bool), [], "", warnings, infos)
+<<<<<<< HEAD
 
 
 def _raw(window: RangeVector) -> list[Series]:
     times, values = window.samples.times_ms, window.samples.values
     spans = zip(window.samples.labels, window.lo[:, 0].tolist(), window.hi[:, 0].tolist(), strict=True)
     return [Series(labels, times[lo:hi], values[lo:hi]) for labels, lo, hi in spans if hi > lo]
+=======
+>>>>>>> cbe9c52 (promql: evaluate anchored and smoothed windows, info() and limit_ratio, as Prometheus 3.14 has them)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from monitoring.promql.tree import Kind
+from monitoring.promql.tree import Edges, Kind
 
 SHOWN: dict[Kind, str] = {
     "scalar": "scalar",
@@ -67,9 +67,18 @@ _WRITTEN = {
 }
 FUNCTIONS = {name: _signature(written) for written, names in _WRITTEN.items() for name in names.split()}
 
+NATIVE = frozenset(f"histogram_{part}" for part in ("avg", "count", "stddev", "stdvar", "sum"))
+"""Functions that read native histograms."""
+
 AGGREGATIONS: dict[str, Kind | None] = {
     **dict.fromkeys(("avg", "count", "group", "max", "min", "stddev", "stdvar", "sum")),
     **dict.fromkeys(("bottomk", "limit_ratio", "limitk", "quantile", "topk"), "scalar"),
     "count_values": "string",
 }
 """The type of the parameter; None where there is none."""
+
+EDGE_FUNCTIONS: dict[Edges, tuple[str, ...]] = {
+    "anchored": ("changes", "delta", "increase", "rate", "resets"),
+    "smoothed": ("delta", "increase", "rate"),
+}
+"""The functions that take a range whose edges are anchored or smoothed."""

@@ -45,7 +45,7 @@ REFUSED = [
     ("query_exemplars", {"query": "sum("}, "parse error"),
     ("query_exemplars", {"query": "up", "start": 5, "end": 2}, "end timestamp must not be before start timestamp"),
     ("format_query", {"query": ""}, 'invalid parameter "query": '),
-    ("parse_query", {"query": "1 +"}, 'invalid parameter "query": parse error'),
+    ("parse_query", {"query": "1 +"}, 'invalid parameter "query": 1:4: parse error'),
     ("labels", {"match[]": "{}"}, "match[] must contain at least one non-empty matcher"),
     ("labels", {"match[]": "sum(up)"}, "parse error: 'sum(up)' is not a series selector"),
     ("labels", {"match[]": "up[5m]"}, "is not a series selector"),
