@@ -11,12 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from monitoring.columns import Columns, upto
 from monitoring.model import Series
 from monitoring.promql.overtime import RANGE_FUNCTIONS, Answer
 from monitoring.promql.sums import window_sums
 from monitoring.promql.tree import Edges
 from monitoring.promql.values import Bools, Floats, InstantVector, Ints, vector
-from monitoring.promql.windows import RangeVector, Samples, upto
+from monitoring.promql.windows import RangeVector
 
 COUNTED = frozenset(("changes", "resets"))
 """Functions that look at the samples themselves, not at the values at the edges."""
@@ -55,19 +56,19 @@ def edged_series(edges: Edges, window: RangeVector, lookback_ms: int) -> list[Se
     found = []
     for row in np.flatnonzero(edged.present[:, 0]).tolist():
         inside = slice(edged.inner[row, 0], max(edged.after[row, 0], edged.inner[row, 0]))
-        times = np.concatenate(([end - window.range_ms], window.samples.times[inside], [end]))
+        times = np.concatenate(([end - window.range_ms], window.samples.times_ms[inside], [end]))
         values = np.concatenate(([edged.left[row, 0]], window.samples.values[inside], [edged.right[row, 0]]))
         found.append(Series(window.samples.labels[row], times, values))
     return found
 
 
-def interpolated(samples: Samples, at: Ints, lookback_ms: int) -> InstantVector:
+def interpolated(samples: Columns, at: Ints, lookback_ms: int) -> InstantVector:
     """Each series' value at each time, on the line between its neighbours; the last one where none follows."""
-    following = upto(samples, at - 1)
-    lowest, highest = upto(samples, at - lookback_ms), upto(samples, at + lookback_ms)
+    following = _upto(samples, at - 1)
+    lowest, highest = _upto(samples, at - lookback_ms), _upto(samples, at + lookback_ms)
     here, before = _place(samples, following), _place(samples, following - 1)
     follows, precedes = following < highest, following > lowest
-    exact = follows & (samples.times[here] == at)
+    exact = follows & (samples.times_ms[here] == at)
     between = _on_line(samples, before, here, at, counter=False)
     held = np.where(follows, between, samples.values[before])
     return vector(samples.labels, np.where(exact, samples.values[here], held), exact | precedes)
@@ -75,7 +76,7 @@ def interpolated(samples: Samples, at: Ints, lookback_ms: int) -> InstantVector:
 
 def _before(window: RangeVector, lookback_ms: int) -> Ints:
     """The last sample at or before each window's start, the first one within where the lookback holds none."""
-    reach = upto(window.samples, window.ends - window.range_ms - lookback_ms)
+    reach = _upto(window.samples, window.ends - window.range_ms - lookback_ms)
     return np.maximum(reach, window.lo - 1)
 
 
@@ -87,27 +88,32 @@ def _edged(edges: Edges, window: RangeVector, lookback_ms: int, counter: bool) -
         last, present = _place(samples, window.hi - 1), window.hi > window.lo
         left, right = samples.values[first], samples.values[last]
     else:
-        reach, highest = upto(samples, starts - lookback_ms), upto(samples, ends + lookback_ms)
-        last = _place(samples, np.minimum(upto(samples, ends - 1), highest - 1))
-        present = (highest > reach) & (samples.times[last] > starts) & (samples.times[first] <= ends)
+        reach, highest = _upto(samples, starts - lookback_ms), _upto(samples, ends + lookback_ms)
+        last = _place(samples, np.minimum(_upto(samples, ends - 1), highest - 1))
+        present = (highest > reach) & (samples.times_ms[last] > starts) & (samples.times_ms[first] <= ends)
         second, earlier = _place(samples, first + 1), _place(samples, last - 1)
-        starts_before, ends_after = samples.times[first] < starts, (samples.times[last] > ends) & (last > reach)
+        starts_before, ends_after = samples.times_ms[first] < starts, (samples.times_ms[last] > ends) & (last > reach)
         left = np.where(starts_before, _on_line(samples, first, second, starts, counter), samples.values[first])
         right = np.where(ends_after, _on_line(samples, earlier, last, ends, counter), samples.values[last])
-    inner = first + (samples.times[first] <= starts)
-    return _Edged(present, left, right, inner, last + 1 - (samples.times[last] >= ends))
+    inner = first + (samples.times_ms[first] <= starts)
+    return _Edged(present, left, right, inner, last + 1 - (samples.times_ms[last] >= ends))
 
 
-def _place(samples: Samples, index: Ints) -> Ints:
-    return np.clip(index, 0, len(samples.times) - 1)
+def _upto(samples: Columns, bounds: Ints) -> Ints:
+    """[series × bounds]: the index after the last sample with time ≤ bound."""
+    return upto(samples.times_ms, samples.starts[:-1], samples.starts[1:], bounds)
 
 
-def _on_line(samples: Samples, earlier: Ints, later: Ints, at: Ints, counter: bool) -> Floats:
+def _place(samples: Columns, index: Ints) -> Ints:
+    return np.clip(index, 0, len(samples.times_ms) - 1)
+
+
+def _on_line(samples: Columns, earlier: Ints, later: Ints, at: Ints, counter: bool) -> Floats:
     """The value at a time between two samples; a counter that was reset in between started from 0."""
     begin, end = samples.values[earlier], samples.values[later]
     if counter:
         begin = np.where(end < begin, 0.0, begin)
-    since, span = at - samples.times[earlier], samples.times[later] - samples.times[earlier]
+    since, span = at - samples.times_ms[earlier], samples.times_ms[later] - samples.times_ms[earlier]
     value: Floats = begin + (end - begin) * since / np.maximum(span, 1)
     return value
 

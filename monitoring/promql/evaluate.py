@@ -10,7 +10,7 @@ import numpy as np
 
 from monitoring.columns import Columns
 from monitoring.errors import BadQuery, QueryTooExpensive
-from monitoring.model import Labels, Matcher
+from monitoring.model import Labels, Matcher, Series
 from monitoring.promql import aggregate, binary, histograms, relabel
 from monitoring.promql.edges import edged_series, interpolated, over_edges
 from monitoring.promql.elementwise import DATES, MATHS, apply
@@ -127,20 +127,16 @@ class Evaluation:
         self._afford(len(samples.labels) * len(steps))
         return open_windows(samples, ends, node.range_ms, steps)
 
-<<<<<<< HEAD
-    def _subquery(self, node: Subquery, ends: Ints) -> Columns:
-=======
     def series(self, node: Selector | Subquery, steps: Ints) -> list[Series]:
         """A range vector's own samples at the first step."""
         window = self.windows(node, steps)
         if isinstance(node, Selector) and node.edges is not None:
             return edged_series(node.edges, window, self._lookback)
-        times, values = window.samples.times, window.samples.values
+        times, values = window.samples.times_ms, window.samples.values
         spans = zip(window.samples.labels, window.lo[:, 0].tolist(), window.hi[:, 0].tolist(), strict=True)
         return [Series(labels, times[lo:hi], values[lo:hi]) for labels, lo, hi in spans if hi > lo]
 
-    def _subquery(self, node: Subquery, ends: Ints) -> Samples:
->>>>>>> cbe9c52 (promql: evaluate anchored and smoothed windows, info() and limit_ratio, as Prometheus 3.14 has them)
+    def _subquery(self, node: Subquery, ends: Ints) -> Columns:
         first = first_step(int(ends[0]) - node.range_ms, node.step_ms)
         after = int(ends[-1]) + 1
         if after <= first:

@@ -110,12 +110,3 @@ def _result(planned: Plan, value: Value, steps: Ints, warnings: tuple[str, ...],
         return Result("string", [], steps, empty, empty.astype(bool), string=value)
     row = np.array(value)[None, :]
     return Result("scalar", [{}], steps, row, np.ones(row.shape, dtype=bool), [], "", warnings, infos)
-<<<<<<< HEAD
-
-
-def _raw(window: RangeVector) -> list[Series]:
-    times, values = window.samples.times_ms, window.samples.values
-    spans = zip(window.samples.labels, window.lo[:, 0].tolist(), window.hi[:, 0].tolist(), strict=True)
-    return [Series(labels, times[lo:hi], values[lo:hi]) for labels, lo, hi in spans if hi > lo]
-=======
->>>>>>> cbe9c52 (promql: evaluate anchored and smoothed windows, info() and limit_ratio, as Prometheus 3.14 has them)
