@@ -21,7 +21,7 @@ from assistant.wording import talk as words
 from assistant.wording.phrases import ago, clock
 from assistant.wording.suggestions import next_questions
 from assistant.wording.values import bad_promql
-from monitoring.errors import BadQuery, QueryTooExpensive, StoreUnavailable
+from monitoring.errors import BackendUnavailable, BadQuery, QueryTooExpensive, StoreUnavailable
 from monitoring.queries import FleetQueries
 
 log = logging.getLogger(__name__)
@@ -127,7 +127,7 @@ class UnifiedAIEngine:
     async def _inventory(self, trail: Trail) -> Any:
         try:
             return await self._direct.inventory()
-        except StoreUnavailable as error:
+        except (StoreUnavailable, BackendUnavailable) as error:
             trail.fell("mcp", f"unavailable:{error.cause}")
             trail.fell("direct", error.cause)
             return await self._memory.inventory()

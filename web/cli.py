@@ -101,8 +101,6 @@ def _serve(args: argparse.Namespace) -> int:
             f"refusing to listen on '{settings.host}' without authentication, which this version does not have yet; "
             "listen on 127.0.0.1 and put an authenticating proxy in front"
         )
-    if settings.prometheus:
-        raise BadSetting("--prometheus is not supported yet; scrape the same targets with --scrape or --targets")
     if settings.workers > 1:
         from web.workers import supervise
 

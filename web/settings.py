@@ -6,13 +6,19 @@ import ipaddress
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from monitoring.errors import BadQuery, BadSetting
 from monitoring.windows import seconds
 
 FILE = "openmanager.toml"
+COLLECTING = ("local", "demo", "scrape", "targets", "founding_keys", "founding_redis_url", "gcp_project")
+"""Settings by which samples come into our own store."""
+ABOUT_REMOTE = (
+    *("prometheus_user", "prometheus_password_file", "prometheus_token_file"),
+    *("prometheus_ca", "prometheus_cert", "prometheus_key", "prometheus_tenant"),
+)
 
 
 class Settings(BaseSettings):
@@ -57,7 +63,17 @@ class Settings(BaseSettings):
     mcp_url: str | None = Field(None, description="Use the MCP server at this URL for the engine's own calls.")
     mcp_timeout: float = Field(2.0, gt=0, le=10, description="Seconds after which a tool call falls back to direct.")
     prometheus: str | None = Field(
-        None, description="Push queries down to this Prometheus-compatible server (not yet)."
+        None, description="Read from this Prometheus-compatible server; nothing is collected then.", repr=False
+    )
+    prometheus_user: str | None = Field(None, description="User at that server, with `prometheus_password_file`.")
+    prometheus_password_file: Path | None = Field(None, description="File of that user's password.")
+    prometheus_token_file: Path | None = Field(None, description="File of a bearer token for that server.")
+    prometheus_ca: Path | None = Field(None, description="File of the authorities that may vouch for it (https://).")
+    prometheus_cert: Path | None = Field(None, description="File of our certificate, where it asks for one.")
+    prometheus_key: Path | None = Field(None, description="File of the private key of `prometheus_cert`.")
+    prometheus_tenant: str | None = Field(None, description="Tenant to read (X-Scope-OrgID), as Mimir has them.")
+    prometheus_timeout: float = Field(
+        5.0, gt=0, le=120, description="Seconds that a reading from it may take; a query at /api/v1 has at least 30."
     )
     workers: int = Field(
         1, ge=1, description="Web processes on the port; beside several, a process of its own collects."
@@ -72,6 +88,23 @@ class Settings(BaseSettings):
         except BadQuery as error:
             raise ValueError(str(error)) from None
         return text
+
+    @model_validator(mode="after")
+    def _one_place_to_read(self) -> Settings:
+        """With `prometheus` nothing is collected: those samples would never be read."""
+        given = [name for name in COLLECTING if name in self.model_fields_set and getattr(self, name)]
+        if self.prometheus is None:
+            if others := [name for name in ABOUT_REMOTE if getattr(self, name) is not None]:
+                raise ValueError(f"{', '.join(others)} goes with prometheus, the URL of a server to read from")
+            return self
+        if given:
+            raise ValueError(
+                f"{', '.join(given)} and prometheus exclude each other: what is collected here would never be read; "
+                "let that server scrape it, or leave prometheus out"
+            )
+        for name in ("collect", "local", "founding_keys"):
+            setattr(self, name, False)
+        return self
 
     @property
     def session_ttl_s(self) -> float:
@@ -116,7 +149,7 @@ def load(**flags: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        wrong = "; ".join(": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in error.errors())
         raise BadSetting(f"settings cannot be used: {wrong} (see docs/configuration.md)") from None
     except ValueError as error:
         raise BadSetting(f"settings cannot be read: {error}") from None

@@ -1,0 +1,136 @@
+"""The last hour of another server's samples, as far as the catalogue reads them: what answers while it is away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from monitoring.catalog import Catalog
+from monitoring.errors import BackendUnavailable, BadQuery, QueryTooExpensive
+from monitoring.inventory import any_of
+from monitoring.model import LabelKey, Labels, Matcher, Selection, Series, label_key
+from monitoring.promql.select import compile_matchers
+from monitoring.remote_http import PrometheusClient
+from monitoring.remote_inventory import KnownSeries, read_by
+from monitoring.remote_shapes import instant
+
+log = logging.getLogger(__name__)
+KEPT_S = 3_600.0
+EVERY_S = 15.0
+FIRST_S = 900.0
+"""How far the first reading goes back; the hour fills up by itself."""
+OVERLAP_S = 60.0
+"""Read again each time: samples that came late."""
+MOST_SERIES = 5_000
+"""Remembered; where there are more, metrics with few series come first."""
+
+
+class RememberedSamples:
+    """Samples of this process (`monitoring.backends.Samples`); `run` reads what is new every 15 s."""
+
+    def __init__(
+        self, client: PrometheusClient, known: KnownSeries, catalog: Catalog, clock: Callable[[], float]
+    ) -> None:
+        self._client, self._known, self._clock = client, known, clock
+        self._wanted = read_by(catalog)
+        self._series: dict[LabelKey, Series] = {}
+        self._by_name: dict[str, list[Series]] = {}
+        self._newest_ms: int | None = None
+        self._read: float | None = None
+        """When samples were last read (Unix seconds)."""
+
+    @property
+    def catalog_version(self) -> int:
+        """The version of what is known, beyond what is remembered."""
+        return self._known.version
+
+    def newest(self) -> float | None:
+        """The time of the newest sample (Unix seconds); None where nothing is remembered."""
+        return None if self._newest_ms is None else self._newest_ms / 1000
+
+    async def labels(
+        self, matchers: Sequence[Matcher] = (), start_ms: int | None = None, end_ms: int | None = None
+    ) -> list[Labels]:
+        """As `remembered_labels`; times do not narrow it."""
+        return self.remembered_labels(matchers)
+
+    def remembered_labels(self, matchers: Sequence[Matcher] = ()) -> list[Labels]:
+        """The labels of the series that are known and match, remembered or not."""
+        matches = compile_matchers(matchers)
+        return [labels for labels in self._known.held() if matches(labels)]
+
+    async def select(self, selections: Sequence[Selection]) -> list[list[Series]]:
+        """As `remembered`."""
+        return self.remembered(selections)
+
+    def remembered(self, selections: Sequence[Selection]) -> list[list[Series]]:
+        """The samples of each selection that this process has."""
+        return [list(self._found(selection)) for selection in selections]
+
+    def _found(self, selection: Selection) -> Iterable[Series]:
+        matches = compile_matchers(selection.matchers)
+        name = next((m.value for m in selection.matchers if m.name == "__name__" and m.op == "="), None)
+        for series in self._series.values() if name is None else self._by_name.get(name, ()):
+            if matches(series.labels):
+                span = selection.start_ms, selection.end_ms
+                first, last = np.searchsorted(series.times_ms, span, side="right").tolist()
+                if first < last:
+                    yield Series(series.labels, series.times_ms[first:last], series.values[first:last])
+
+    async def run(self) -> None:
+        """Reads what is new, until cancelled."""
+        while True:
+            try:
+                await self.read()
+            except (BackendUnavailable, BadQuery, QueryTooExpensive) as error:
+                log.info("remote.not_remembered error=%s", error)
+            await asyncio.sleep(EVERY_S)
+
+    async def read(self) -> None:
+        """Reads what is new since the last time. Raises BackendUnavailable, BadQuery, QueryTooExpensive."""
+        now = self._clock()
+        await self._known.labels()
+        if not (names := self._affordable()):
+            return
+        since_s = FIRST_S if self._read is None else min(now - self._read + OVERLAP_S, KEPT_S)
+        query = f'{{__name__=~"{any_of(names)}"}}[{max(int(since_s), 1)}s]'
+        reply = await self._client.post("query", (("query", query), ("time", f"{now:.3f}")))
+        self._keep(instant(reply, round(now * 1000)).series, round((now - KEPT_S) * 1000))
+        self._read = now
+
+    def _affordable(self) -> list[str]:
+        names: list[str] = []
+        left = MOST_SERIES
+        for name, size in sorted(self._known.sizes.items(), key=lambda one: one[1]):
+            if name in self._wanted and size <= left:
+                names.append(name)
+                left -= size
+        return sorted(names)
+
+    def _keep(self, found: Sequence[Series], since_ms: int) -> None:
+        for series in found:
+            key = label_key(series.labels)
+            self._series[key] = _joined(self._series.get(key), series)
+        kept = {key: _after(series, since_ms) for key, series in self._series.items()}
+        self._series = {key: series for key, series in kept.items() if len(series.times_ms)}
+        self._by_name = {}
+        for series in self._series.values():
+            self._by_name.setdefault(series.labels["__name__"], []).append(series)
+        self._newest_ms = max((int(series.times_ms[-1]) for series in self._series.values()), default=None)
+
+
+def _joined(before: Series | None, after: Series) -> Series:
+    """What was known, and what came after."""
+    if before is None:
+        return after
+    new = int(np.searchsorted(before.times_ms, after.times_ms[0], side="left"))
+    times = np.concatenate((before.times_ms[:new], after.times_ms))
+    return Series(after.labels, times, np.concatenate((before.values[:new], after.values)))
+
+
+def _after(series: Series, since_ms: int) -> Series:
+    first = int(np.searchsorted(series.times_ms, since_ms, side="right"))
+    return Series(series.labels, series.times_ms[first:], series.values[first:]) if first else series
