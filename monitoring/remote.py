@@ -20,6 +20,7 @@ from monitoring.remote_inventory import KnownSeries
 LOOKBACK_S = 300.0
 API_TIMEOUT_S = 30.0
 """What a query of `/api/v1` may take; a reading of ours has the client's own timeout, since somebody waits."""
+SLACK_S = 1.0
 ORDERED = re.compile(r"\b(sort\w*|topk|bottomk|limitk)\b")
 """Functions whose result comes in an order that means something."""
 
@@ -42,11 +43,19 @@ class RemoteBackend:
         return await self._known.labels()
 
     async def evaluate(
-        self, query: str, start: float, end: float, step: float, *, lookback_s: float = LOOKBACK_S
+        self,
+        query: str,
+        start: float,
+        end: float,
+        step: float,
+        *,
+        lookback_s: float = LOOKBACK_S,
+        timeout_s: float | None = None,
     ) -> tuple[Result, float | None]:
         """The result as the other server gives it. The time of the newest sample is not asked for here: None."""
-        timeout_s = max(API_TIMEOUT_S, self._client.timeout_s)
-        return await self._result(query, start, end, step, lookback_s=lookback_s, timeout_s=timeout_s), None
+        most_s = max(API_TIMEOUT_S, self._client.timeout_s)
+        limit_s = most_s if timeout_s is None else min(timeout_s, most_s)
+        return await self._result(query, start, end, step, lookback_s=lookback_s, timeout_s=limit_s), None
 
     async def instants(self, queries: Sequence[str], time: float) -> list[Vector]:
         """One value per series at `time` for each query, read together; a scalar is one value without labels."""
@@ -87,17 +96,18 @@ class RemoteBackend:
         lookback_s: float = LOOKBACK_S,
         timeout_s: float | None = None,
     ) -> Result:
+        """`timeout_s` is the other server's to keep: it says so in its own words, a moment before we stop waiting."""
+        wait_s = self._client.timeout_s if timeout_s is None else timeout_s + SLACK_S
         start_ms, end_ms, step_ms = round(start * 1000), round(end * 1000), max(round(step * 1000), 1)
-        limit_s = timeout_s or self._client.timeout_s
-        params: Params = (("query", query), ("timeout", f"{limit_s:g}s"))
+        params: Params = (("query", query), ("timeout", f"{timeout_s or wait_s:g}s"))
         if lookback_s != LOOKBACK_S:
             params += (("lookback_delta", f"{lookback_s:g}s"),)
         if start_ms == end_ms:
-            reply = await self._client.post("query", (*params, ("time", f"{start_ms / 1000:.3f}")), limit_s)
+            reply = await self._client.post("query", (*params, ("time", f"{start_ms / 1000:.3f}")), wait_s)
             result = remote_shapes.instant(reply, start_ms)
         else:
             span = ("start", f"{start_ms / 1000:.3f}"), ("end", f"{end_ms / 1000:.3f}"), ("step", f"{step_ms / 1000:g}")
-            reply = await self._client.post("query_range", (*params, *span), limit_s)
+            reply = await self._client.post("query_range", (*params, *span), wait_s)
             times = np.arange(start_ms, end_ms + 1, step_ms, dtype=np.int64)
             result = remote_shapes.ranged(reply, times, step_ms)
         return result if ORDERED.search(query) else remote_shapes.in_order(result)

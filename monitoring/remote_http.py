@@ -59,6 +59,10 @@ class PrometheusClient:
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._flying: dict[tuple[str, Params, float], asyncio.Task[Reply]] = {}
 
+    def heard_within(self, seconds: float) -> bool:
+        """True where the last request was answered, and not longer ago."""
+        return self.last_error is None and self.heard is not None and self._clock() - self.heard <= seconds
+
     async def get(self, path: str, params: Sequence[tuple[str, str]] = (), timeout_s: float | None = None) -> Reply:
         """The reply to `GET /api/v1/{path}`."""
         return await self._once("GET", path, tuple(params), timeout_s)

@@ -13,21 +13,30 @@ from typing import Any
 from mcp_server.server import create_server, http_app, run_stdio
 from monitoring import catalog as catalogue
 from monitoring import inventory
-from monitoring.backends import LocalBackend
-from monitoring.errors import BadSetting, StoreUnavailable
+from monitoring.errors import BackendUnavailable, BadQuery, BadSetting, QueryTooExpensive, StoreUnavailable
+from monitoring.listing import Families
 from monitoring.queries import FleetQueries
 from monitoring.store.backup import Copied, backup, restore
+from monitoring.store.board import BoardStore
 from monitoring.store.lease import held
 from monitoring.store.redis import SampleStore
 from web import __version__
+from web.backends import open_sources
 from web.collector import Collector
 from web.collector_pages import own_pages
 from web.opening import background, open_store
 from web.settings import Settings
 
+Asking = Callable[[str], Awaitable[dict[str, Any]]]
+
 
 async def collect(settings: Settings, port: int | None = None) -> None:
-    """Collects until SIGTERM or SIGINT. With a `port`, /healthz and /metrics are on it, on loopback."""
+    """Collects until SIGTERM or SIGINT. With a `port`, /healthz and /metrics are on it, on loopback.
+
+    Raises BadSetting with `prometheus`, beside which there is nothing to collect.
+    """
+    if settings.prometheus is not None:
+        raise BadSetting("with prometheus nothing is collected; start `openmanager serve` alone, or leave it out")
     async with AsyncExitStack() as stack:
         store, valkey = await open_store(settings, stack)
         collector = Collector(settings, store, time.time)
@@ -46,9 +55,8 @@ async def collect(settings: Settings, port: int | None = None) -> None:
 async def serve_stdio(settings: Settings) -> None:
     """The MCP server on stdin and stdout, over the store that `serve` fills."""
     async with AsyncExitStack() as stack:
-        store, _ = await open_store(settings, stack)
-        queries = FleetQueries(LocalBackend(store), catalogue.load(), time.time)
-        await run_stdio(create_server(queries, _lazy_engine(queries, store), __version__))
+        queries, ask = await _queries(settings, stack)
+        await run_stdio(create_server(queries, ask, __version__))
 
 
 async def serve_http(settings: Settings, address: str) -> None:
@@ -59,11 +67,26 @@ async def serve_http(settings: Settings, address: str) -> None:
     if not port.isdigit() or host not in ("127.0.0.1", "localhost", "[::1]"):
         raise BadSetting(f"'{address}' is not HOST:PORT on loopback, for example 127.0.0.1:8001")
     async with AsyncExitStack() as stack:
-        store, _ = await open_store(settings, stack)
-        queries = FleetQueries(LocalBackend(store), catalogue.load(), time.time)
-        app = http_app(create_server(queries, _lazy_engine(queries, store), __version__))
+        queries, ask = await _queries(settings, stack)
+        app = http_app(create_server(queries, ask, __version__))
         config = uvicorn.Config(app, host=host.strip("[]"), port=int(port), log_level=settings.log_level)
         await uvicorn.Server(config).serve()
+
+
+async def _queries(settings: Settings, stack: AsyncExitStack) -> tuple[FleetQueries, Asking]:
+    """The questions to what the settings name, and `ask`."""
+    store, _ = await open_store(settings, stack)
+    sources = open_sources(settings, store, BoardStore(store.connection), _no_families, time.time, stack)
+    if sources.remote is not None:
+        tasks = await stack.enter_async_context(background())
+        tasks.create_task(sources.remote.run(), name="remote")
+    queries = FleetQueries(sources.backend, catalogue.load(), time.time)
+    memory = FleetQueries(sources.memory, catalogue.load(), time.time)
+    return queries, _lazy_engine(queries, memory)
+
+
+async def _no_families() -> Families:
+    return {}
 
 
 async def check(settings: Settings) -> dict[str, Any]:
@@ -83,8 +106,23 @@ async def check(settings: Settings) -> dict[str, Any]:
         except StoreUnavailable as error:
             facts |= {"store": error.cause, "message": str(error)}
         facts["history"] = await _history(store)
+        if settings.prometheus is not None:
+            facts |= await _prometheus(settings, store, stack)
         facts["mcp"] = await _mcp_server(settings.mcp_url) if settings.mcp_url else "in each web process"
         return facts
+
+
+async def _prometheus(settings: Settings, store: SampleStore, stack: AsyncExitStack) -> dict[str, Any]:
+    sources = open_sources(settings, store, BoardStore(store.connection), _no_families, time.time, stack)
+    assert sources.remote is not None
+    url = sources.remote.url
+    try:
+        servers = len(inventory.build(await sources.backend.labels(), catalogue.load()).servers)
+        found = f"{url}: {await sources.remote.product()}, {servers} servers"
+    except (BackendUnavailable, BadQuery, QueryTooExpensive) as error:
+        cause = error.cause if isinstance(error, BackendUnavailable) else "refused_query"
+        return {"prometheus": cause, "prometheus_message": str(error)}
+    return {"prometheus": "connected", "prometheus_server": found}
 
 
 async def _collector(store: SampleStore) -> str:
@@ -138,7 +176,7 @@ async def _history(store: SampleStore) -> dict[str, Any] | str:
         return f"{error.cause}: {error}"
 
 
-def _lazy_engine(queries: FleetQueries, store: SampleStore) -> Callable[[str], Awaitable[dict[str, Any]]]:
+def _lazy_engine(queries: FleetQueries, memory: FleetQueries) -> Asking:
     """`ask` for a server alone. The assistant (and scikit-learn) is imported by the first question, not at start."""
 
     async def asked(text: str) -> dict[str, Any]:
@@ -147,7 +185,6 @@ def _lazy_engine(queries: FleetQueries, store: SampleStore) -> Callable[[str], A
         from assistant.engine import Question, shared
         from web.app import local_zone, make_engine
 
-        memory = FleetQueries(LocalBackend(store, memory=True), queries.catalog, time.time)
         engine = shared(lambda: make_engine(None, queries, memory, lambda: None))
         if engine.understanding.backend == "patterns":
             engine.understanding.warm()

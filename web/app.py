@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, tzinfo
@@ -26,21 +26,18 @@ from assistant.understanding import Understanding
 from assistant.ways import Ways
 from mcp_server.server import HttpEndpoint, create_server, http_endpoint
 from monitoring import catalog as catalogue
-from monitoring.backends import LocalBackend
 from monitoring.errors import StoreUnavailable
 from monitoring.ingest.validation import Gate
 from monitoring.ingest.written import MetadataBook
-from monitoring.listing import LocalSeries
 from monitoring.model import Selection
-from monitoring.promql import LongRange
 from monitoring.queries import FleetQueries
 from monitoring.store.board import BoardStore
-from monitoring.store.redis import SampleStore
 from web import __version__, envelope, openapi
+from web.backends import REFRESH_S, open_sources
 from web.cache import Cache
 from web.collection import Collection
 from web.collector import Collector
-from web.live import LiveFleet
+from web.live import IDLE_S, LiveFleet
 from web.middleware import BodyLimit, SecurityHeaders, Shortcut, VersionedPaths
 from web.opening import background, open_store
 from web.parts import Answers, Parts, Sessions
@@ -58,6 +55,7 @@ from web.routes import (
     prometheus_series,
     prometheus_status,
     prometheus_targets,
+    remote,
     series,
     system,
 )
@@ -73,9 +71,6 @@ PROMETHEUS = (
     prometheus_status,
     prometheus_admin,
 )
-LONG_RANGE_MS = 2 * 86_400_000
-"""Spans beyond this are read from samples rolled up by five minutes, where those give the same figures."""
-
 
 def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> FastAPI:
     """The whole product as one ASGI application. Nothing is opened before its lifespan begins."""
@@ -90,6 +85,8 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> Fa
             app.state.parts = parts
             opened.append(parts)
             app.router.routes.insert(0, Route("/mcp", endpoint.app, include_in_schema=False))
+            if parts.remote is not None:
+                app.router.routes[:0] = remote.routes(parts.remote)
             yield
 
     app = FastAPI(
@@ -133,30 +130,32 @@ async def _open(
 ) -> tuple[Parts, HttpEndpoint]:
     store, valkey = await open_store(settings, stack)
     catalog = catalogue.load()
-    backend = LocalBackend(store, long_range=partial(_long_range, settings, clock))
-    direct = FleetQueries(backend, catalog, clock)
-    memory = FleetQueries(LocalBackend(store, memory=True), catalog, clock)
+    boards, said = BoardStore(store.connection), MetadataBook()
+    collector = Collector(settings, store, clock) if settings.collect else None
+    collection = Collection(store, collector, said, clock)
+    sources = open_sources(settings, store, boards, collection.metadata, clock, stack)
+    direct = FleetQueries(sources.backend, catalog, clock)
+    memory = FleetQueries(sources.memory, catalog, clock)
     holder: list[Parts] = []
     server = create_server(direct, _asker(holder), __version__, _recall(holder))
     endpoint = http_endpoint(server)
     tools = ToolClient(settings.mcp_url or server, timeout_s=settings.mcp_timeout)
-    engine = make_engine(tools, direct, memory, _newest(store), Conversations(Sessions(store), settings.session_ttl_s))
+    engine = make_engine(tools, direct, memory, sources.newest, Conversations(Sessions(store), settings.session_ttl_s))
     shared(lambda: engine)  # of several applications in one process (tests), the first has the name
     stack.callback(forget, engine)
     gate = Gate(store.append, clock, settings.retention_s)
-    collector = Collector(settings, store, clock) if settings.collect else None
-    boards = BoardStore(store.connection)
-    live = LiveFleet(direct, _stamp(store, boards), clock, boards, lambda: collector is not None and collector.leading)
-    said = MetadataBook()
-    collection = Collection(store, collector, said, clock)
+    alone = sources.remote is not None and settings.workers == 1
+    leads = partial(_leads, collector, alone)
+    idle_s = IDLE_S if sources.remote is None else REFRESH_S
+    live = LiveFleet(direct, sources.changed, clock, boards, leads, idle_s)
     answers, zone = Answers(store), local_zone()
     details: Cache[bytes] = Cache("details", len, fresh_s=5.0, stale_s=5.0, max_bytes=32 << 20, clock=clock)
     stack.push_async_callback(details.close)
     parts = Parts(
         settings,
         store,
-        backend,
-        LocalSeries(store, collection.metadata),
+        sources.backend,
+        sources.listing,
         direct,
         engine,
         live,
@@ -170,6 +169,7 @@ async def _open(
         performance,
         collector,
         valkey,
+        sources.remote,
         zone,
     )
     holder.append(parts)
@@ -177,6 +177,8 @@ async def _open(
     tasks = await stack.enter_async_context(background())
     if valkey is not None:
         tasks.create_task(valkey.watch(), name="valkey")
+    if sources.remote is not None:
+        tasks.create_task(sources.remote.run(), name="remote")
     tasks.create_task(tools.run(), name="mcp-client")
     await _begin(parts, tasks)
     return parts, endpoint
@@ -187,7 +189,8 @@ async def _begin(parts: Parts, tasks: asyncio.TaskGroup) -> None:
     now_ms = round(parts.clock() * 1000)
     try:
         await parts.store.begin()
-        await parts.store.select([Selection((), now_ms - 3_600_000, now_ms)])  # what memory can answer with
+        if parts.remote is None:
+            await parts.store.select([Selection((), now_ms - 3_600_000, now_ms)])  # what memory can answer with
     except StoreUnavailable as error:
         log.warning("store.away_at_start cause=%s", error.cause)
     tasks.create_task(_warm(parts), name="warm")
@@ -201,13 +204,14 @@ async def _begin(parts: Parts, tasks: asyncio.TaskGroup) -> None:
     parts.ready = True
 
 
+def _leads(collector: Collector | None, alone: bool) -> bool:
+    """Whether this process reads the fleet for all: it collects, or there is no other."""
+    return alone or (collector is not None and collector.leading)
+
+
 async def _warm(parts: Parts) -> None:
     await asyncio.to_thread(parts.engine.understanding.warm)
     log.info("assistant.warm backend=%s", parts.engine.understanding.backend)
-
-
-def _long_range(settings: Settings, clock: Callable[[], float]) -> LongRange:
-    return LongRange(LONG_RANGE_MS, round((clock() - settings.retention_s) * 1000))
 
 
 def _asker(holder: list[Parts]) -> Callable[[str], Awaitable[dict[str, Any]]]:
@@ -226,19 +230,6 @@ def _recall(holder: list[Parts]) -> Callable[[str], Awaitable[dict[str, Any] | N
         return await holder[0].answers.get(answer_id)
 
     return recalled
-
-
-def _stamp(store: SampleStore, boards: BoardStore) -> Callable[[], Hashable]:
-    """Changes when samples or series came by any process, and when the store goes away or comes back."""
-    return lambda: (store.catalog_version, store.newest_ms(), boards.writes, store.connection.connected_since is None)
-
-
-def _newest(store: SampleStore) -> Callable[[], float | None]:
-    def newest() -> float | None:
-        found = store.newest_ms()
-        return None if found is None else found / 1000
-
-    return newest
 
 
 def local_zone() -> tzinfo:

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, NamedTuple
 
+from monitoring import catalog as catalogue
 from monitoring.backends import Backend, LocalBackend
 from monitoring.catalog import Catalog
 from monitoring.errors import BackendUnavailable, BadQuery, QueryTooExpensive
@@ -85,14 +86,20 @@ class Remote:
                 await self.client.post("query", (("query", "vector(1)"),))
             except (BackendUnavailable, BadQuery, QueryTooExpensive) as error:
                 log.info("prometheus.probe_failed error=%s", error)
-        error = self.client.last_error
-        return {"url": self.url, "status": error.cause if error else "connected", "error": str(error) if error else None}
+        last = self.client.last_error
+        return {
+            "url": self.url,
+            "status": last.cause if last else "connected",
+            "error": str(last) if last else None,
+        }
 
     async def product(self) -> str:
         """Which product it is, with its version, as far as it says. Raises BackendUnavailable."""
         reply = await self.client.get("status/buildinfo")
         facts = reply.data if isinstance(reply.data, dict) else {}
-        return f"{facts.get('application') or 'Prometheus API'} {facts.get('version') or 'of unknown version'}"
+        version = facts.get("version")
+        kind = facts.get("application") or ("Prometheus" if version else "Prometheus-compatible")
+        return f"{kind} {version or '(says no version)'}"
 
     def refusal(self) -> str:
         """Why samples are not taken in, and what to do."""
@@ -102,14 +109,20 @@ class Remote:
         )
 
 
-def local(
+def open_sources(
     settings: Settings,
     store: SampleStore,
-    clock: Callable[[], float],
+    boards: BoardStore,
     families: Callable[[], Awaitable[Families]],
-    boards: BoardStore | None = None,
+    clock: Callable[[], float],
+    stack: AsyncExitStack,
 ) -> Sources:
-    """Our own store."""
+    """What is read from, as the settings say; closed by `stack`. A remote's `run` is still to be started.
+
+    `families` gives what is known about metrics of our own store. Raises BadSetting.
+    """
+    if settings.prometheus is not None:
+        return _remote(Remote(settings, catalogue.load(), clock), clock, stack)
     return Sources(
         LocalBackend(store, long_range=partial(_long_range, settings, clock)),
         LocalBackend(store, memory=True),
@@ -119,11 +132,7 @@ def local(
     )
 
 
-async def remote(
-    settings: Settings, catalog: Catalog, clock: Callable[[], float], stack: AsyncExitStack
-) -> Sources:
-    """The server of `--prometheus`, closed by `stack`. Its `run` is still to be started. Raises BadSetting."""
-    there = Remote(settings, catalog, clock)
+def _remote(there: Remote, clock: Callable[[], float], stack: AsyncExitStack) -> Sources:
     stack.push_async_callback(there.client.close)
 
     def changed() -> Hashable:
@@ -137,10 +146,9 @@ def _long_range(settings: Settings, clock: Callable[[], float]) -> LongRange:
     return LongRange(LONG_RANGE_MS, round((clock() - settings.retention_s) * 1000))
 
 
-def _stamp(store: SampleStore, boards: BoardStore | None) -> Callable[[], Hashable]:
+def _stamp(store: SampleStore, boards: BoardStore) -> Callable[[], Hashable]:
     """Changes when samples or series came by any process, and when the store goes away or comes back."""
-    writes = boards or _NO_BOARDS
-    return lambda: (store.catalog_version, store.newest_ms(), writes.writes, store.connection.connected_since is None)
+    return lambda: (store.catalog_version, store.newest_ms(), boards.writes, store.connection.connected_since is None)
 
 
 def _newest(store: SampleStore) -> Callable[[], float | None]:

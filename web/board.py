@@ -240,5 +240,7 @@ def content(state: FleetState, servers: list[Data], seq: int, stale_s: float) ->
         "servers": servers,
     }
     if not servers:
-        found["message"] = "no servers yet: start with --scrape HOST:PORT, --local or --demo"
+        there = "the server of --prometheus has no metrics of servers (docs/sources.md lists the exporters)"
+        here = "start with --scrape HOST:PORT, --local or --demo"
+        found["message"] = f"no servers yet: {there if state.source == 'remote' else here}"
     return found

@@ -74,6 +74,7 @@ class LiveFleet:
         clock: Callable[[], float],
         boards: BoardStore | None = None,
         leads: Callable[[], bool] = lambda: True,
+        idle_s: float = IDLE_S,
     ) -> None:
         self.stream = Stream()
         self.board: Board | None = None
@@ -83,6 +84,7 @@ class LiveFleet:
         self._clock = clock
         self._boards = boards
         self._leads = leads
+        self._idle_s = idle_s
         self._board_stamp: object = None
         self._at = time.monotonic()
         """When the board was made or came (monotonic seconds)."""
@@ -187,9 +189,9 @@ class LiveFleet:
         if self._failure is not None or self.board is None:
             return since >= LEAST_S
         if not self._leads():
-            return (not self._own and since >= ALONE_S) or (self._own and since >= IDLE_S)
-        pause_s = min(max(LEAST_S, self._took * SHARE), IDLE_S)
-        return since >= IDLE_S or (since >= pause_s and self._board_stamp != self._stamp())
+            return (not self._own and since >= ALONE_S) or (self._own and since >= self._idle_s)
+        pause_s = min(max(LEAST_S, self._took * SHARE), self._idle_s)
+        return since >= self._idle_s or (since >= pause_s and self._board_stamp != self._stamp())
 
     async def follow(self) -> None:
         """Takes over what other processes publish. Runs until cancelled."""

@@ -28,6 +28,7 @@ from monitoring.queries import FleetQueries
 from monitoring.store.redis import SampleStore
 from monitoring.store.server import EmbeddedValkey
 from web import __version__
+from web.backends import Remote
 from web.cache import Cache
 from web.collection import Collection
 from web.collector import Collector
@@ -124,6 +125,8 @@ class Parts:
     collector: Collector | None = None
     """None where another process collects (`--no-collect`)."""
     valkey: EmbeddedValkey | None = None
+    remote: Remote | None = None
+    """The server of `--prometheus`; None where our own store is read."""
     zone: tzinfo = UTC
     started: float = field(default_factory=time.time)
     ready: bool = False
@@ -139,7 +142,7 @@ class Parts:
 
     def sources(self) -> list[str]:
         """Where samples come from."""
-        return self.collection.sources()
+        return self.collection.sources() if self.remote is None else [self.remote.url]
 
     def refused(self) -> Counter[tuple[Road, str]]:
         """Samples that this process did not keep, by road and reason."""

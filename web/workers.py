@@ -52,7 +52,7 @@ async def supervise(settings: Settings) -> None:
             stack.callback(tasks.create_task(valkey.watch(), name="valkey").cancel)
             url = valkey.url
             settings = settings.model_copy(update={"redis_ca": None, "redis_cert": None, "redis_key": None})
-        common: dict[str, Any] = {"redis_url": url, "workers": 1, "port": port, "collect": False}
+        common: dict[str, Any] = {"redis_url": url, "port": port, "collect": False}
         children: list[tuple[Role, Settings]] = [("web", settings.model_copy(update=common))] * settings.workers
         if settings.collect:
             children.append(("collect", settings.model_copy(update=common | {"collect": True})))

@@ -49,6 +49,9 @@ async def readyz(request: Request) -> Response:
         "mcp": p.mcp_state(),
         "model": p.engine.understanding.backend,
     }
+    if p.remote is not None:
+        dependencies["prometheus"] = (await p.remote.status())["status"]
+        well = well and dependencies["prometheus"] == "connected"
     state = "starting" if not p.ready else "ready" if well else "degraded"
     body = {"status": state, "dependencies": dependencies, **p.process()}
     return success(body, 503 if state == "starting" else 200, {"Cache-Control": "no-store"})
@@ -67,6 +70,7 @@ async def redis_status(request: Request) -> Response:
         "uptime": None if since is None else round(now - since, 3),
         "lastError": facts["last_error"],
         "timestamp": rfc3339(now),
+        **({} if p.remote is None else {"prometheus": await p.remote.status()}),
     }
     if not facts["connected"]:
         message = facts["last_error"] or "the store does not answer"

@@ -1,0 +1,203 @@
+"""The product over a real Prometheus (`--prometheus`), beside one over our own store: the same samples and answers."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from tests.prometheus import BINARY, WHY_NOT, prometheus
+from tests.web.conftest import NOW, Product, Sent, minutes, remote_write, running, servers
+
+pytestmark = [
+    pytest.mark.skipif(BINARY is None, reason=WHY_NOT),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+AT = NOW + 11
+"""The clock of both products: no sample and no step lies on the edge of a window, where Prometheus 2 and 3 differ."""
+OFF_EDGE_S = 7.0
+
+QUESTIONS = [
+    "How are the servers doing?",
+    "서버 상태 어때?",
+    "What is the CPU usage of bravo-01?",
+    "bravo-01 메모리 몇 퍼센트야?",
+    "Which servers have the highest CPU?",
+    "메모리 제일 많이 쓰는 서버 2대",
+    "Which servers are over 80% CPU?",
+    "How many web servers are there?",
+    "What is the average memory of the web servers?",
+    "What was the highest CPU of bravo-01 in the last 3 hours, and when?",
+    "bravo-01 CPU 지난 1시간 추이 보여줘",
+    "Compare alpha-01 and alpha-02",
+    "When will the disk of bravo-01 be full?",
+    "Was there anything unusual in the last hour?",
+    "What is firing right now?",
+    "Is delta-01 up?",
+    "server_cpu_usage of alpha-02",
+    "What is the CPU of echo-01?",
+    "What changed on bravo-01 in the last hour?",
+    "topk(2, server_memory_usage)",
+]
+
+QUERIES = [
+    "up",
+    "server_cpu_usage",
+    'server_cpu_usage{type="web"}',
+    'server_cpu_usage{server_id=~"alpha-.*"} > 30',
+    "avg(server_cpu_usage)",
+    "sum by (type) (server_memory_usage)",
+    "max without (mountpoint) (server_disk_usage)",
+    "count by (type) (server_cpu_usage)",
+    "topk(2, server_cpu_usage)",
+    "bottomk(1, server_memory_usage)",
+    "quantile(0.9, server_cpu_usage)",
+    "stddev(server_cpu_usage)",
+    "sort_desc(server_memory_usage)",
+    "avg_over_time(server_cpu_usage[5m])",
+    "max_over_time(server_cpu_usage[1h])",
+    "quantile_over_time(0.95, server_cpu_usage[1h])",
+    "rate(node_cpu_seconds_total[5m])",
+    "increase(node_cpu_seconds_total[30m])",
+    '1 - sum(rate(node_cpu_seconds_total{mode="idle"}[5m])) / sum(rate(node_cpu_seconds_total[5m]))',
+    "node_memory_MemAvailable_bytes / on (instance) node_memory_MemTotal_bytes",
+    "node_memory_MemAvailable_bytes * on (instance) group_left (nodename) node_uname_info",
+    "server_cpu_usage offset 1h",
+    "server_cpu_usage - server_cpu_usage offset 45m",
+    "avg_over_time(avg by (type) (server_cpu_usage)[1h:5m])",
+    "timestamp(server_cpu_usage)",
+    "absent(nothing_of_the_kind)",
+    'label_replace(up, "host", "$1", "instance", "(.*):.*")',
+    "server_cpu_usage[3m]",
+    "scalar(avg(server_cpu_usage)) + 1",
+    "vector(time())",
+    "predict_linear(server_cpu_usage[1h], 3600)",
+    "changes(server_cpu_usage[2h])",
+    "server_cpu_usage and on (server_id) server_memory_usage > 60",
+    "histogram_quantile(0.9, sum by (le) (rate(http_request_duration_seconds_bucket[5m])))",
+]
+
+
+class Pair(NamedTuple):
+    """Two products with the same samples: in our own store, and in the Prometheus at `url`."""
+
+    own: Product
+    over: Product
+    url: str
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with prometheus(tmp_path_factory.mktemp("prometheus")) as url:
+        yield url
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pair(server: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pair]:
+    await written(server, samples())
+    folder = tmp_path_factory.mktemp("pair")
+    async with contextlib.AsyncExitStack() as stack:
+        own = await stack.enter_async_context(running(folder / "own", retention="36500d"))
+        over = await stack.enter_async_context(running(folder / "over", prometheus=server))
+        await own.write(samples())
+        own.now = over.now = AT
+        yield Pair(own, over, server)
+
+
+def samples() -> list[Sent]:
+    """`servers`, and the requests of a web application, off the edges of windows."""
+    found = servers(NOW - OFF_EDGE_S)
+    for le, share in (("0.1", 0.5), ("0.5", 0.9), ("+Inf", 1.0)):
+        labels = {"__name__": "http_request_duration_seconds_bucket", "instance": "alpha-01:8080", "le": le}
+        found.append((labels, [(t, share * (t - NOW + 50_000)) for t in minutes(NOW - OFF_EDGE_S)]))
+    return found
+
+
+async def written(url: str, series: list[Sent]) -> None:
+    """Remote write into Prometheus."""
+    async with httpx.AsyncClient() as client:
+        headers = {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"}
+        reply = await client.post(f"{url}/api/v1/write", content=remote_write(series), headers=headers)
+        assert reply.status_code == 204, reply.text
+
+
+@pytest.mark.parametrize("text", QUESTIONS)
+async def test_a_question_has_the_same_answer_over_prometheus(pair: Pair, text: str) -> None:
+    mine, theirs = await pair.own.ask(text), await pair.over.ask(text)
+    assert theirs["engine"] == mine["engine"] == "mcp", theirs["fallbacks"]
+    assert theirs["response"] == mine["response"]
+    for key in ("status", "intent", "entities"):
+        assert theirs[key] == mine[key]
+    for a, b in zip(mine["evidence"], theirs["evidence"], strict=True):
+        assert (b["query"], b["source"]) == (a["query"], "remote")
+        assert same(a["age_s"], b["age_s"]), "how old the data is"
+        assert same(sorted(a["rows"], key=str), sorted(b["rows"], key=str))
+
+
+@pytest.mark.parametrize("query", QUERIES)
+async def test_a_query_has_the_same_result_over_prometheus(pair: Pair, query: str) -> None:
+    instant = {"query": query, "time": str(AT)}
+    stretch = {"query": query, "start": str(AT - 3600), "end": str(AT), "step": "60"}
+    for path, asked in (("query", instant), ("query_range", stretch)):
+        mine, theirs = [(await one.client.post(f"/api/v1/{path}", data=asked)).json() for one in pair[:2]]
+        assert mine["status"] == theirs["status"]
+        assert same(ordered(mine.get("data")), ordered(theirs.get("data"))), path
+
+
+async def test_the_dashboard_is_the_same_over_prometheus(pair: Pair) -> None:
+    mine, theirs = [(await one.client.get("/api/dashboard")).json()["data"] for one in pair[:2]]
+    for key in ("total", "counts", "stale", "age_s"):
+        assert theirs[key] == mine[key]
+    assert same(mine["servers"], theirs["servers"])
+
+
+async def test_every_other_view_is_the_same_over_prometheus(pair: Pair) -> None:
+    for path in (
+        "/api/alerts",
+        "/api/servers?type=web",
+        "/api/servers/bravo-01",
+        "/api/metrics/timeseries?metric=cpu,memory&window=3h",
+        "/api/metrics/timeseries?server=echo-01&metric=cpu&agg=max",
+    ):
+        mine, theirs = [(await one.client.get(path)).json()["data"] for one in pair[:2]]
+        for one in (mine, theirs):
+            one.pop("source", None)
+            one.pop("environment", None)
+            one.get("series", []).sort(key=lambda row: (row["metric"], row["server"], sorted(row["labels"].items())))
+        assert same(mine, theirs), path
+
+
+async def test_labels_series_and_values_are_listed_as_prometheus_has_them(pair: Pair) -> None:
+    for path in (
+        "labels",
+        "label/server_id/values",
+        "label/__name__/values",
+        "label/type/values?match[]=server_cpu_usage",
+        "series?match[]=server_cpu_usage&match[]=up",
+    ):
+        mine, theirs = [(await one.client.get(f"/api/v1/{path}")).json() for one in pair[:2]]
+        assert theirs == mine, path
+
+
+def ordered(data: Any) -> Any:
+    """Results of a vector in one order, whichever the server chose."""
+    if data and data["resultType"] in ("vector", "matrix"):
+        return sorted(data["result"], key=lambda one: sorted(one["metric"].items()))
+    return data
+
+
+def same(a: Any, b: Any) -> bool:
+    """Equal, figures to nine digits: sums differ in the last one by the order of their terms."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(same, a, b))
+    try:
+        return math.isclose(float(a), float(b), rel_tol=1e-9, abs_tol=1e-9) or a == b
+    except (TypeError, ValueError):
+        return bool(a == b)
