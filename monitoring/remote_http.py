@@ -18,7 +18,8 @@ import aiohttp
 import orjson
 
 from monitoring.breaker import Breaker
-from monitoring.errors import BackendUnavailable, BadQuery, OpenManagerError, QueryTooExpensive
+from monitoring.errors import BackendUnavailable, BadQuery, FailedQuery, OpenManagerError, QueryTooExpensive
+from monitoring.promql import TIMED_OUT
 from monitoring.remote_address import Place
 
 log = logging.getLogger(__name__)
@@ -104,7 +105,10 @@ class PrometheusClient:
         try:
             reply = await self._within(method, path, params, timeout_s)
         except BackendUnavailable as error:
-            self._failed(error)
+            if error.cause == "no_api" and not path.startswith("query"):  # not every server has every route
+                self._answered("no_api")
+            else:
+                self._failed(error)
             raise
         except (BadQuery, QueryTooExpensive):
             self._answered("refused_query")
@@ -212,7 +216,7 @@ def _refused(where: Place, reply: aiohttp.ClientResponse, said: dict[str, Any]) 
     status, url = reply.status, where.url
     kind, message = str(said.get("errorType", "")), str(said.get("error", ""))[:2_000]
     if kind in ("timeout", "canceled"):
-        return QueryTooExpensive(f"the query timed out in {url}: {message}")
+        return QueryTooExpensive(TIMED_OUT)
     match status:
         case 200:
             return BackendUnavailable("garbage", f"{url} does not speak the Prometheus API; check prometheus")
@@ -238,7 +242,7 @@ def _query_error(status: int, kind: str, message: str) -> OpenManagerError:
     """400 is the asker's mistake. 422 is a query that cannot be carried out; VictoriaMetrics calls both so."""
     if status == 400 or "parse" in message[:200]:
         return BadQuery(message.removeprefix("bad_data: "))
-    return QueryTooExpensive(message)
+    return QueryTooExpensive(message) if "too many samples" in message else FailedQuery(message)
 
 
 def _retry_after(reply: aiohttp.ClientResponse) -> float:

@@ -22,6 +22,10 @@ KEPT_S = 3_600.0
 EVERY_S = 15.0
 FIRST_S = 900.0
 """How far the first reading goes back; the hour fills up by itself."""
+LAST_S = 86_400.0
+"""The last sample of a series that ended is kept for so long: it says when a server was seen last."""
+LOOK_S = 300
+"""Seconds between two looks at the past day for such samples: as long as a look reaches back."""
 OVERLAP_S = 60.0
 """Read again each time: samples that came late."""
 MOST_SERIES = 5_000
@@ -98,8 +102,29 @@ class RememberedSamples:
         since_s = FIRST_S if self._read is None else min(now - self._read + OVERLAP_S, KEPT_S)
         query = f'{{__name__=~"{any_of(names)}"}}[{max(int(since_s), 1)}s]'
         reply = await self._client.post("query", (("query", query), ("time", f"{now:.3f}")))
-        self._keep(instant(reply, round(now * 1000)).series, round((now - KEPT_S) * 1000))
+        found = instant(reply, round(now * 1000)).series
+        if self._read is None:
+            found += [one for some in await asyncio.gather(*(self._ended(n, now) for n in names)) for one in some]
+        self._keep(found, now)
         self._read = now
+
+    async def _ended(self, name: str, now: float) -> list[Series]:
+        """The last sample of each series of a metric that has none now, and had one within the day."""
+        at, day = ("time", f"{now:.3f}"), f"{LAST_S:.0f}s"
+        values, times = await asyncio.gather(
+            self._client.post("query", (("query", f"last_over_time({name}[{day}]) unless {name}"), at)),
+            self._client.post(
+                "query", (("query", f"max_over_time(timestamp({name})[{day}:{LOOK_S}s]) unless {name}"), at)
+            ),
+        )
+        ended = instant(times, 0)
+        when = {_nameless(labels): float(time) for labels, time in zip(ended.labels, ended.values[:, 0], strict=True)}
+        found = instant(values, 0)
+        return [
+            Series(labels, np.array([round(when[key] * 1000)], dtype=np.int64), np.array([value]))
+            for labels, value in zip(found.labels, found.values[:, 0].tolist(), strict=True)
+            if (key := _nameless(labels)) in when
+        ]
 
     def _affordable(self) -> list[str]:
         names: list[str] = []
@@ -110,12 +135,13 @@ class RememberedSamples:
                 left -= size
         return sorted(names)
 
-    def _keep(self, found: Sequence[Series], since_ms: int) -> None:
+    def _keep(self, found: Sequence[Series], now: float) -> None:
+        since_ms, last_ms = round((now - KEPT_S) * 1000), round((now - LAST_S) * 1000)
         for series in found:
             key = label_key(series.labels)
             self._series[key] = _joined(self._series.get(key), series)
         kept = {key: _after(series, since_ms) for key, series in self._series.items()}
-        self._series = {key: series for key, series in kept.items() if len(series.times_ms)}
+        self._series = {key: series for key, series in kept.items() if series.times_ms[-1] > last_ms}
         self._by_name = {}
         for series in self._series.values():
             self._by_name.setdefault(series.labels["__name__"], []).append(series)
@@ -131,6 +157,11 @@ def _joined(before: Series | None, after: Series) -> Series:
     return Series(after.labels, times, np.concatenate((before.values[:new], after.values)))
 
 
+def _nameless(labels: Labels) -> LabelKey:
+    return label_key({name: value for name, value in labels.items() if name != "__name__"})
+
+
 def _after(series: Series, since_ms: int) -> Series:
-    first = int(np.searchsorted(series.times_ms, since_ms, side="right"))
+    """What came after `since_ms`, and in any case the last sample."""
+    first = min(int(np.searchsorted(series.times_ms, since_ms, side="right")), len(series.times_ms) - 1)
     return Series(series.labels, series.times_ms[first:], series.values[first:]) if first else series

@@ -72,6 +72,7 @@ PROMETHEUS = (
     prometheus_admin,
 )
 
+
 def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> FastAPI:
     """The whole product as one ASGI application. Nothing is opened before its lifespan begins."""
 

@@ -9,12 +9,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from monitoring.errors import BackendUnavailable, BadQuery, OpenManagerError
+from monitoring.errors import BackendUnavailable
 from monitoring.ingest.otlp_messages import status
 from web.backends import Remote
-from web.envelope import encode
+from web.routes.prometheus_replies import ok, prometheus_errors, refused
 
-PASSED = ("targets", "targets/metadata", "rules", "alerts", "alertmanagers", "metadata", "query_exemplars")
+PASSED = (
+    *("targets", "targets/metadata", "scrape_pools", "rules", "alerts", "alertmanagers"),
+    *("metadata", "query_exemplars", "status/tsdb"),
+)
 WRITES = ("/api/v1/write", "/api/v1/admin/tsdb/{action:path}")
 OTLP = ("/api/v1/otlp/v1/metrics", "/v1/metrics")
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
@@ -24,20 +27,21 @@ _FAILED_PRECONDITION = 9
 def routes(remote: Remote) -> list[BaseRoute]:
     """The routes, to be put before all others."""
 
+    @prometheus_errors
     async def passed(request: Request) -> Response:
         path = request.url.path.partition("/api/v1/")[2]
         params = list(request.query_params.multi_items())
         if request.method == "POST":
             params += [(name, str(value)) for name, value in (await request.form()).multi_items()]
         try:
-            return Response(
-                encode({"status": "success", "data": await remote.series.tell(path, params)}), media_type=JSON
-            )
-        except OpenManagerError as error:
-            return _failed(error)
+            return ok(await remote.series.tell(path, params))
+        except BackendUnavailable as error:
+            if error.cause == "no_api":
+                return refused(404, "not_found", str(error))
+            raise
 
-    async def refused(_request: Request) -> Response:
-        return _said(409, "unavailable", remote.refusal())
+    async def write(_request: Request) -> Response:
+        return refused(409, "unavailable", remote.refusal())
 
     async def otlp(request: Request) -> Response:
         json = not request.headers.get("content-type", "").startswith(PROTOBUF)
@@ -46,21 +50,6 @@ def routes(remote: Remote) -> list[BaseRoute]:
 
     return [
         *(Route(f"/api/v1/{path}", passed, methods=["GET", "POST"], include_in_schema=False) for path in PASSED),
-        *(Route(path, refused, methods=["POST", "PUT"], include_in_schema=False) for path in WRITES),
+        *(Route(path, write, methods=["POST", "PUT"], include_in_schema=False) for path in WRITES),
         *(Route(path, otlp, methods=["POST"], include_in_schema=False) for path in OTLP),
     ]
-
-
-def _failed(error: OpenManagerError) -> Response:
-    match error:
-        case BadQuery():
-            return _said(400, "bad_data", str(error))
-        case BackendUnavailable(cause="no_api"):
-            return _said(404, "not_found", str(error))
-        case BackendUnavailable():
-            return _said(503, "unavailable", str(error))
-    return _said(422, "execution", str(error))
-
-
-def _said(code: int, kind: str, message: str) -> Response:
-    return Response(encode({"status": "error", "errorType": kind, "error": message}), code, media_type=JSON)
