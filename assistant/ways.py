@@ -66,7 +66,7 @@ class Ways:
         tools: Tools | None,
         direct: FleetQueries,
         memory: FleetQueries,
-        newest: Callable[[], float | None] = lambda: None,
+        newest: Callable[[], float | None],
     ) -> None:
         """`newest` is the time of the newest sample in memory: what memory says is as of then."""
         self._newest = newest
@@ -107,7 +107,9 @@ class Ways:
                 raise ToolFailed("absent")
             return await self._tools.call(tool, arguments)
         queries = self._direct if way == "direct" else self._memory
-        if way == "basic" and (newest := self._newest()) is not None:
+        if way == "basic":
+            if (newest := self._newest()) is None:
+                raise StoreUnavailable("nothing_remembered", "nothing was read before the store went away")
             arguments = {**arguments, "at": min(arguments.get("at", newest), newest)}
         reading = await getattr(queries, tool)(**arguments)
         body: dict[str, Any] = reading.to_json()

@@ -73,9 +73,10 @@ class KnownSeries:
     async def _load(self) -> None:
         now = self._clock()
         names = frozenset(await self._names(now))
-        sizes = await self._count(sorted(names & self._read), now)
+        read = sorted(names & self._read)
+        sizes = dict.fromkeys(read, 0) | await self._count(read, now)
         wanted = sorted(names & self._by.keys())
-        few = [name for name in wanted if sizes.get(name, 0) <= FEW]
+        few = [name for name in wanted if sizes[name] <= FEW]
         ago = AGO_S if not self.version else AGO_S[:1]
         found = await asyncio.gather(
             self._listed(few, now), *(self._grouped(name, now - s) for name in wanted if name not in few for s in ago)

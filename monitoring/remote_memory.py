@@ -66,11 +66,11 @@ class RememberedSamples:
         matches = compile_matchers(matchers)
         return [labels for labels in self._known.held() if matches(labels)]
 
-    async def select(self, selections: Sequence[Selection]) -> list[list[Series]]:
+    async def select(self, selections: Sequence[Selection]) -> list[Sequence[Series]]:
         """As `remembered`."""
         return self.remembered(selections)
 
-    def remembered(self, selections: Sequence[Selection]) -> list[list[Series]]:
+    def remembered(self, selections: Sequence[Selection]) -> list[Sequence[Series]]:
         """The samples of each selection that this process has."""
         return [list(self._found(selection)) for selection in selections]
 

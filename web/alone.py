@@ -82,7 +82,7 @@ async def _queries(settings: Settings, stack: AsyncExitStack) -> tuple[FleetQuer
         tasks.create_task(sources.remote.run(), name="remote")
     queries = FleetQueries(sources.backend, catalogue.load(), time.time)
     memory = FleetQueries(sources.memory, catalogue.load(), time.time)
-    return queries, _lazy_engine(queries, memory)
+    return queries, _lazy_engine(queries, memory, sources.newest)
 
 
 async def _no_families() -> Families:
@@ -176,7 +176,7 @@ async def _history(store: SampleStore) -> dict[str, Any] | str:
         return f"{error.cause}: {error}"
 
 
-def _lazy_engine(queries: FleetQueries, memory: FleetQueries) -> Asking:
+def _lazy_engine(queries: FleetQueries, memory: FleetQueries, newest: Callable[[], float | None]) -> Asking:
     """`ask` for a server alone. The assistant (and scikit-learn) is imported by the first question, not at start."""
 
     async def asked(text: str) -> dict[str, Any]:
@@ -185,7 +185,7 @@ def _lazy_engine(queries: FleetQueries, memory: FleetQueries) -> Asking:
         from assistant.engine import Question, shared
         from web.app import local_zone, make_engine
 
-        engine = shared(lambda: make_engine(None, queries, memory, lambda: None))
+        engine = shared(lambda: make_engine(None, queries, memory, newest))
         if engine.understanding.backend == "patterns":
             engine.understanding.warm()
         return asdict(await engine.answer(Question(text, time.time(), local_zone())))

@@ -8,6 +8,7 @@ from typing import Any
 
 from assistant.engine import answers_total
 from assistant.ways import fallbacks_total
+from monitoring.remote_http import requests_total as remote_requests
 from monitoring.windows import rfc3339
 from web.cache import requests_total
 from web.exposition import Family, Row, series
@@ -24,6 +25,7 @@ def families(p: Parts) -> Iterator[Family]:
     yield from _answers()
     yield from _requests(p.performance)
     yield from _store(p)
+    yield from _remote(p)
     yield from _caches(p)
     yield from _process(p)
 
@@ -62,6 +64,13 @@ def _store(p: Parts) -> Iterator[Family]:
     name = "openmanager_samples_refused_total"
     rows = [(series(name, road=road, reason=reason), n) for (road, reason), n in sorted(p.refused().items())]
     yield Family(name, "counter", "Samples that were not kept, by the road they came on and the reason.", rows)
+
+
+def _remote(p: Parts) -> Iterator[Family]:
+    if p.remote is not None:
+        name = "openmanager_prometheus_requests_total"
+        rows = [(series(name, outcome=outcome), n) for outcome, n in sorted(remote_requests.items())]
+        yield Family(name, "counter", "Requests to the server of --prometheus, by outcome.", rows)
 
 
 def _caches(p: Parts) -> Iterator[Family]:
