@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from engines.baseline import DAY_S, Baseline, Floats, jitter, present, spread
+from engines.growth import Course
 from engines.trend import blocks, line
 
 MIN_SPAN_S = 3600.0
@@ -29,7 +30,7 @@ class Crossing:
 
     at: float | None
     low: float | None
-    """Earliest and latest likely time (about 90 %); `high` is None where it may never happen"""
+    """Earliest and latest likely time (four in five lie between); `high` is None where it may never happen"""
     high: float | None
     rate_per_hour: float | None
     evidence: Reason
@@ -77,15 +78,28 @@ def time_to(times: Floats, values: Floats, limit: float, horizon_s: float, *, ri
     rate_per_hour = side * growth.rate * 3600
     if gap <= 0:
         return Crossing(now, now, now, rate_per_hour, "reached", growth.fit)
-    if growth.rate <= 2 * growth.error or growth.rate * (now - times[0]) < 3 * growth.noise:
+    steady = growth.rate > 2 * growth.error and growth.rate * (now - times[0]) >= 3 * growth.noise
+    course = Course.of(times, side * values)
+    if not (steady if course is None else course.grows or (steady and course.at_new_heights)):
         away = growth.rate < -2 * growth.error
         return Crossing(None, None, None, rate_per_hour, "away" if away else "flat", growth.fit)
-    at, low, high = (_reach(gap, growth, growth.rate + k * 1.65 * growth.error, now) for k in (0.0, 1.0, -1.0))
+    at, low, high = _when(now, gap, growth, course)
     if at is None:
         return Crossing(None, low, None, rate_per_hour, "flat", growth.fit)
     if at > now + horizon_s:
         return Crossing(None, low, high, rate_per_hour, "beyond", growth.fit)
     return Crossing(at, low, high, rate_per_hour, "ok", growth.fit)
+
+
+def _when(
+    now: float, gap: float, growth: _Growth, course: Course | None
+) -> tuple[float | None, float | None, float | None]:
+    """When the gap is closed, at the likeliest, the earliest and the latest; by the habits of the day where known."""
+    if course is None:
+        at, low, high = (_reach(gap, growth, growth.rate + k * 1.65 * growth.error, now) for k in (0.0, 1.0, -1.0))
+        return at, low, high
+    found = [now + seconds if np.isfinite(seconds) else None for seconds in course.reaches(gap)]
+    return found[0], found[1], found[2]
 
 
 def _growth(times: Floats, values: Floats) -> _Growth:

@@ -81,3 +81,52 @@ def test_a_line_goes_on_as_a_line():
 def test_a_few_minutes_of_history_give_the_last_level_and_no_history_gives_none():
     assert level_at(TIMES[-10:], np.full(10, 42.0), NOW + 3600).method == "last"
     assert level_at(TIMES[:0], TIMES[:0], NOW).method == "none"
+
+
+FORTNIGHT = NOW - np.arange(14 * 288 + 1)[::-1] * 300.0
+
+
+def filling(per_hour: np.ndarray) -> np.ndarray:
+    return np.cumsum(per_hour[((FORTNIGHT % DAY) // 3600).astype(int)] / 12)
+
+
+def test_a_disk_that_only_grows_during_the_nightly_backup_is_full_during_a_backup():
+    backup = np.where(np.arange(24) < 4, 1.0, 0.0)
+    level = filling(backup)
+    gap = 4 * 6 + 2.0  # six more backups, and half of the seventh
+    crossing = time_to(FORTNIGHT, level, level[-1] + gap, 30 * DAY)
+    assert crossing.evidence == "ok"
+    assert crossing.at % DAY // 3600 in (0, 1, 2, 3)
+    into_the_day = NOW % DAY / 3600
+    left_today = max(0.0, 4 - into_the_day)
+    nights = np.floor((gap - left_today) / 4)
+    full = NOW - NOW % DAY + DAY * (1 + nights) + (gap - left_today - 4 * nights) * 3600
+    assert crossing.at == pytest.approx(full, abs=1800)
+
+
+def test_a_rotation_that_takes_a_share_of_the_day_leaves_the_rest_to_fill_the_disk():
+    level = filling(np.full(24, 1.0))
+    nights = (FORTNIGHT // DAY).astype(int)
+    for night in range(nights[0] + 1, nights[-1] + 1):
+        level[nights >= night] -= 0.6 * 24
+    crossing = time_to(FORTNIGHT, level, level[-1] + 100.0, 60 * DAY)
+    assert (crossing.at - NOW) / DAY == pytest.approx(100 / (0.4 * 24), abs=1.2)
+    assert crossing.low <= crossing.at <= crossing.high
+
+
+def test_one_big_upload_is_not_taken_for_growth():
+    level = filling(np.full(24, 0.1))
+    level[FORTNIGHT > NOW - 5 * 3600] += 20
+    crossing = time_to(FORTNIGHT, level, level[-1] + 24.0, 60 * DAY)
+    assert (crossing.at - NOW) / DAY == pytest.approx(10, abs=0.5)
+
+
+def test_a_gauge_that_wanders_is_not_said_to_fill_up():
+    rng = np.random.default_rng(5)
+    steps = rng.normal(0, 0.3, len(FORTNIGHT))
+    level = np.empty(len(steps))
+    level[0] = 50
+    for k in range(1, len(steps)):
+        level[k] = 50 + 0.99 * (level[k - 1] - 50) + steps[k]
+    asked = [time_to(FORTNIGHT[:end], level[:end], 100, 30 * DAY).evidence for end in range(3000, 4000, 100)]
+    assert asked.count("ok") <= 1
