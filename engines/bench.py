@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from engines.baseline import DAY_S, Floats
+from engines.departures import blame, by_node, oddness
 from engines.forecast import time_to
+
+LESS_IS_WORSE = ("avail", "success", "free")
+NEUTRAL = ("request", "count", "traffic")
 
 
 def forecast(t: Floats, y: Floats, capacity: float) -> dict[str, float]:
@@ -14,3 +20,18 @@ def forecast(t: Floats, y: Floats, capacity: float) -> dict[str, float]:
     now = float(t[-1])
     said = {"eta_s": found.at, "lo_s": found.low, "hi_s": found.high}
     return {name: np.inf if at is None else at - now for name, at in said.items()}
+
+
+def rank(
+    t: Floats, x: Floats, columns: Sequence[str], onset_row: int, edges: Sequence[tuple[str, str]], symptom: str
+) -> list[str]:
+    """The nodes of `columns` ("node|metric|statistic"), likeliest cause of what `symptom` shows since `onset_row` first."""
+    odd = oddness(np.asarray(x, dtype=np.float64), onset_row, np.array([_worse(column) for column in columns]))
+    return list(blame(by_node(columns, odd), edges, symptom.split("|", 1)[0]))
+
+
+def _worse(column: str) -> float:
+    metric = column.split("|")[1].lower()
+    if any(word in metric for word in NEUTRAL):
+        return 0.0
+    return -1.0 if any(word in metric for word in LESS_IS_WORSE) else 1.0
