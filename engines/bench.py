@@ -25,7 +25,7 @@ def forecast(t: Floats, y: Floats, capacity: float) -> dict[str, float]:
 def rank(
     t: Floats, x: Floats, columns: Sequence[str], onset_row: int, edges: Sequence[tuple[str, str]], symptom: str
 ) -> list[str]:
-    """The nodes of `columns` ("node|metric|statistic"), likeliest cause of what `symptom` shows since `onset_row` first."""
+    """The nodes of `columns` ("node|metric|statistic"), likeliest cause of `symptom` since `onset_row` first."""
     odd = oddness(np.asarray(x, dtype=np.float64), onset_row, np.array([_worse(column) for column in columns]))
     return list(blame(by_node(columns, odd), edges, symptom.split("|", 1)[0]))
 

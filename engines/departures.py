@@ -2,8 +2,8 @@
 
 The measure is the rank of the present stretch among all past stretches of the same length, which needs no assumption
 about the series; how far beyond it lies (a robust z-score with a floor, so that a constant that moves counts, but not
-without bound) only breaks ties. Blame then follows the calls: a node whose callees are as odd as itself is a victim, and one whose
-callers are odd too explains them (Hardt et al. 2023, PetShop, compare such walks).
+without bound) only breaks ties. Blame then follows the calls: a node whose callees are as odd as itself is a victim,
+and one whose callers are odd too explains them (Hardt et al. 2023, PetShop, compare such walks).
 """
 
 from __future__ import annotations
