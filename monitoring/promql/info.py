@@ -10,7 +10,7 @@ from monitoring.errors import BadQuery
 from monitoring.model import LabelKey, Labels, Matcher
 from monitoring.promql.binary import show
 from monitoring.promql.select import compile_matchers, value_test
-from monitoring.promql.values import NAME, Bools, InstantVector, Ints, compact, merged, nothing, stacked, vector
+from monitoring.promql.values import NAME, Bools, InstantVector, Ints, compact, merged, nothing, vector
 
 TARGET = ("instance", "job")
 """The labels that say which target a series is from."""
@@ -44,14 +44,19 @@ def enriched(base: InstantVector, info: InstantVector, times: Ints, matchers: Se
     newest = _newest(info, times, _of_targets(info.labels, others))
     sources = _Sources(info.labels, newest, {matcher.name for matcher in data}, steps)
     may_lack = all(value_test(matcher)("") for matcher in data)
-    parts = []
+    rows: list[int] = []
+    made: list[Labels] = []
+    holds: list[Bools] = []
+    everywhere = np.ones(steps, dtype=bool)
     for k, labels in enumerate(base.labels):
-        everywhere = np.ones(steps, dtype=bool)
-        joined = [(labels, everywhere)] if plain[k] else sources.joined(labels, base.present[k], may_lack)
-        for made, where in joined:
-            one = slice(k, k + 1)
-            parts.append(vector([made], base.values[one], base.present[one] & where, base.drop[one]))
-    return merged(compact(stacked(parts, steps))) if parts else nothing(steps)
+        for one, where in [(labels, everywhere)] if plain[k] else sources.joined(labels, base.present[k], may_lack):
+            rows.append(k)
+            made.append(one)
+            holds.append(where)
+    if not rows:
+        return nothing(steps)
+    present = base.present[rows] & np.array(holds)
+    return merged(compact(vector(made, base.values[rows], present, base.drop[rows])))
 
 
 def _of_targets(info: Sequence[Labels], base: Sequence[Labels]) -> list[int]:
