@@ -45,6 +45,7 @@ from web.performance import Measured, Performance, Routed
 from web.routes import (
     ask,
     fleet,
+    graphql,
     ingest,
     metrics,
     otlp,
@@ -100,7 +101,7 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> Fa
     )
     envelope.install(app)
     openapi.install(app)
-    for module in (ask, fleet, metrics, series, *PROMETHEUS, ingest, otlp, system, pages):
+    for module in (ask, fleet, metrics, series, *PROMETHEUS, ingest, otlp, graphql, system, pages):
         app.include_router(module.router)
     app.mount("/static", pages.Assets(directory=pages.STATIC))
     app.add_middleware(Routed)

@@ -78,10 +78,14 @@ class Ask(BaseModel):
 @router.post("")
 async def ask(request: Request, body: Ask) -> Response:
     """One question, one answer with its evidence."""
-    p = parts(request)
+    return success(await answered(parts(request), body))
+
+
+async def answered(p: Parts, body: Ask) -> dict[str, Any]:
+    """The answer, which is kept for a day."""
     answer = await p.engine.answer(body.question(p))
     await p.answers.keep(answer.id, asdict(answer))
-    return success(asdict(answer))
+    return asdict(answer)
 
 
 @router.post("/stream", response_class=EventStream)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -62,9 +62,19 @@ async def servers(
     """The servers, worst first; filtered by status, type, a part of the name, or `ids` with commas between."""
     if status is not None and status not in SEVERITY:
         return failure(422, f"no status '{status}'; there are {', '.join(SEVERITY)}", "invalid")
-    data = await parts(request).live.data()
-    wanted = None if ids is None else await _wanted(parts(request), ids)
-    found = [
+    found = await matching(parts(request), status, type_, match, None if ids is None else ids.split(","))
+    page = found[offset : offset + limit]
+    environment = {"demo": parts(request).demo_running(), "sources": parts(request).sources()}
+    return success({"servers": page, "total": len(found), "environment": environment})
+
+
+async def matching(
+    p: Parts, status: str | None, type_: str | None, match: str | None, ids: Sequence[str] | None
+) -> list[dict[str, Any]]:
+    """The servers that are wanted, worst first. Raises UnknownServer."""
+    data = await p.live.data()
+    wanted = None if ids is None else await _wanted(p, ids)
+    return [
         s
         for s in data["servers"]
         if (wanted is None or s["id"] in wanted)
@@ -72,9 +82,6 @@ async def servers(
         and (type_ is None or s["type"] == type_)
         and (match is None or match.lower() in s["id"].lower())
     ]
-    page = found[offset : offset + limit]
-    environment = {"demo": parts(request).demo_running(), "sources": parts(request).sources()}
-    return success({"servers": page, "total": len(found), "environment": environment})
 
 
 @router.get("/servers/realtime", response_class=EventStream)
@@ -124,10 +131,10 @@ async def _detail(p: Parts, found: Server, window: str) -> dict[str, Any]:
     return {"server": shown, "metrics": await _metrics(p, found.id, window), "alerts": alerts, "logs": []}
 
 
-async def _wanted(p: Parts, ids: str) -> set[str]:
-    """The servers of a list with commas. Raises UnknownServer."""
+async def _wanted(p: Parts, ids: Sequence[str]) -> set[str]:
+    """The servers of those names. Raises UnknownServer."""
     inventory = await p.queries.inventory()
-    return {inventory.resolve(name.strip()).id for name in ids.split(",") if name.strip()}
+    return {inventory.resolve(name.strip()).id for name in ids if name.strip()}
 
 
 async def _metrics(p: Parts, server_id: str, window: str) -> dict[str, Any]:

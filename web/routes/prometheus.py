@@ -13,7 +13,7 @@ from monitoring.errors import BadQuery, FailedQuery
 from monitoring.promql import Result
 from monitoring.promql.pretty import as_tree, formatted
 from monitoring.promql.response import instant_json, range_json
-from web.parts import parts
+from web.parts import Parts, parts
 from web.routes.prometheus_parameters import DURATION, END, FAR_S, LIMIT, START, TIME, Given, given, invalid
 from web.routes.prometheus_replies import TRUNCATED, Parameter, Schema, offer, ok
 
@@ -47,7 +47,7 @@ RESULT: Schema = {
 }
 
 
-class _Asked(NamedTuple):
+class Asked(NamedTuple):
     """What both kinds of query take beside their times."""
 
     text: str
@@ -68,7 +68,7 @@ class _Asked(NamedTuple):
 async def query(request: Request) -> Response:
     """An instant query."""
     found = await given(request)
-    asked = _asked(found)
+    asked = asked_of(found)
     at = found.time("time", parts(request).clock())
     return await _answer(request, asked, at, at, 1.0)
 
@@ -88,19 +88,8 @@ async def query(request: Request) -> Response:
 async def query_range(request: Request) -> Response:
     """A range query."""
     found = await given(request)
-    start, end = found.time("start"), found.time("end")
-    if end < start:
-        raise invalid("end", "end timestamp must not be before start time")
-    step = found.duration("step")
-    if step <= 0:
-        positive = "zero or negative query resolution step widths are not accepted. Try a positive integer"
-        raise invalid("step", positive)
-    if (end - start) / step > MOST_POINTS:
-        raise BadQuery(
-            "exceeded maximum resolution of 11,000 points per timeseries. "
-            "Try decreasing the query resolution (?step=XX)"
-        )
-    return await _answer(request, _asked(found), start, end, step, series=True)
+    start, end, step = times(found)
+    return await _answer(request, asked_of(found), start, end, step, series=True)
 
 
 @offer(
@@ -139,14 +128,32 @@ async def parse_query(request: Request) -> Response:
         raise invalid("query", str(error)) from None
 
 
-def _asked(found: Given) -> _Asked:
+def times(found: Given) -> tuple[float, float, float]:
+    """Start, end and step of a range query. Raises BadQuery."""
+    start, end = found.time("start"), found.time("end")
+    if end < start:
+        raise invalid("end", "end timestamp must not be before start time")
+    step = found.duration("step")
+    if step <= 0:
+        positive = "zero or negative query resolution step widths are not accepted. Try a positive integer"
+        raise invalid("step", positive)
+    if (end - start) / step > MOST_POINTS:
+        raise BadQuery(
+            "exceeded maximum resolution of 11,000 points per timeseries. "
+            "Try decreasing the query resolution (?step=XX)"
+        )
+    return start, end, step
+
+
+def asked_of(found: Given) -> Asked:
+    """What a query takes beside its times. Raises BadQuery."""
     limit = found.limit()
     timeout_s = found.duration("timeout", FAR_S)
     try:
         lookback_s = found.duration("lookback_delta", LOOKBACK_S)
     except BadQuery as error:
         raise BadQuery(f"error parsing lookback delta duration: {str(error).partition(': ')[2]}") from None
-    return _Asked(
+    return Asked(
         found.get("query") or "",
         lookback_s if lookback_s > 0 else LOOKBACK_S,
         None if timeout_s == FAR_S else timeout_s,
@@ -156,25 +163,31 @@ def _asked(found: Given) -> _Asked:
 
 
 async def _answer(
-    request: Request, asked: _Asked, start: float, end: float, step: float, *, series: bool = False
+    request: Request, asked: Asked, start: float, end: float, step: float, *, series: bool = False
 ) -> Response:
     began = time.perf_counter()
-    if not asked.text.strip():
-        raise invalid("query", "1:1: parse error: no expression found in input")
-    try:
-        result, _ = await parts(request).backend.evaluate(
-            asked.text, start, end, step, lookback_s=asked.lookback_s, timeout_s=asked.timeout_s
-        )
-    except FailedQuery:
-        raise
-    except BadQuery as error:
-        raise error if str(error).startswith("invalid parameter") else invalid("query", str(error)) from None
+    result = await evaluated(parts(request), asked, start, end, step)
     took = time.perf_counter() - began
     data = range_json(result) if series else instant_json(result)
     warnings = [*result.warnings, *_cut(data, asked.limit)]
     if asked.stats:
         data["stats"] = _stats(result, took, time.perf_counter() - began)
     return ok(data, warnings, result.infos)
+
+
+async def evaluated(p: Parts, asked: Asked, start: float, end: float, step: float) -> Result:
+    """The result of a query. Raises BadQuery in Prometheus' words."""
+    if not asked.text.strip():
+        raise invalid("query", "1:1: parse error: no expression found in input")
+    try:
+        result, _ = await p.backend.evaluate(
+            asked.text, start, end, step, lookback_s=asked.lookback_s, timeout_s=asked.timeout_s
+        )
+    except FailedQuery:
+        raise
+    except BadQuery as error:
+        raise error if str(error).startswith("invalid parameter") else invalid("query", str(error)) from None
+    return result
 
 
 def _cut(data: dict[str, Any], limit: int) -> Sequence[str]:

@@ -59,17 +59,21 @@ async def timeseries(
     agg: Annotated[str | None, Query(max_length=20)] = None,
 ) -> Response:
     """Series of metrics or concepts, of some servers or all, with the queries that prove them."""
-    p = parts(request)
     ids = _names([*(server or []), servers or ""])
     names = _names([*(metric or []), metrics or "", *(concept or [])])
     question = SeriesQuestion(ids, names, window, start or from_, end or to, step, agg)
+    return json_bytes(await read_series(parts(request), question))
+
+
+async def read_series(p: Parts, question: SeriesQuestion) -> bytes:
+    """The reply to a question, as encoded. Raises BadQuery, UnknownServer, UnknownMetric."""
 
     async def make() -> bytes:
         plan = await plan_series(p.queries, question, p.clock())
         matrices = await p.queries.backend.ranges(plan.reads())
         return encoded(series_data(plan, matrices, await p.queries.inventory()))
 
-    return json_bytes(await p.details.get(question, p.live.version(), make))
+    return await p.details.get(question, p.live.version(), make)
 
 
 @router.post("/batch")
