@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from monitoring import remote_age, remote_shapes
-from monitoring.errors import BackendUnavailable
 from monitoring.listing import Among, Families
 from monitoring.model import Labels, Matrix, Vector, label_key
 from monitoring.promql import Result
-from monitoring.remote_http import Params, PrometheusClient
+from monitoring.remote_http import Params, PrometheusClient, Reply
 from monitoring.remote_inventory import KnownSeries
 
 LOOKBACK_S = 300.0
@@ -121,16 +120,15 @@ class RemoteSeries:
 
     async def label_names(self, among: Among) -> list[str]:
         """The names of their labels, sorted."""
-        return sorted(await self._listed("labels", among))
+        return sorted(remote_shapes.names(await self._listed("labels", among)))
 
     async def label_values(self, name: str, among: Among) -> list[str]:
         """The values of one label, sorted."""
-        return sorted(await self._listed(f"label/{_segment(name)}/values", among))
+        return sorted(remote_shapes.names(await self._listed(f"label/{_segment(name)}/values", among)))
 
     async def series(self, among: Among) -> list[Labels]:
         """Their labels, sorted."""
-        found: list[Labels] = await self._listed("series", among)
-        return sorted(found, key=label_key)
+        return sorted(remote_shapes.label_sets(await self._listed("series", among)), key=label_key)
 
     async def metadata(self) -> Families:
         """What it knows about metrics."""
@@ -141,19 +139,14 @@ class RemoteSeries:
         """The `data` of `GET /api/v1/{path}`: targets, rules, alerts, query_exemplars, as it gives them."""
         return (await self._client.get(path, params, API_TIMEOUT_S)).data
 
-    async def _listed(self, path: str, among: Among) -> Any:
+    async def _listed(self, path: str, among: Among) -> Reply:
         times = (("start", among.start), ("end", among.end))
         params = [("match[]", text) for text in among.matches]
         params += [(name, f"{time:.3f}") for name, time in times if time is not None]
         if among.limit:
             params.append(("limit", str(among.limit + 1)))
         ask = self._client.get if path.startswith("label/") else self._client.post  # selectors may be long
-        found = (await ask(path, params, API_TIMEOUT_S)).data
-        if found is None:  # Thanos and old VictoriaMetrics, where there is nothing
-            return []
-        if not isinstance(found, list):
-            raise BackendUnavailable("garbage", f"the remote server lists no series at {path}")
-        return found[: among.limit + 1] if among.limit else found
+        return await ask(path, params, API_TIMEOUT_S)
 
 
 def _segment(name: str) -> str:

@@ -10,7 +10,8 @@ from monitoring.errors import BadQuery
 from monitoring.inventory import escape
 from monitoring.model import Matcher, Selection
 from monitoring.promql import plan
-from monitoring.remote_http import PrometheusClient, Reply
+from monitoring.remote_http import PrometheusClient
+from monitoring.remote_shapes import pairs
 
 TOGETHER = 24
 """Selectors of one query."""
@@ -80,11 +81,11 @@ async def _asked(client: PrometheusClient, queries: dict[Look, str]) -> dict[Loo
 async def _joint(client: PrometheusClient, part: Sequence[tuple[Look, str]]) -> dict[Look, float]:
     texts = [f'label_replace({query}, "of", "{k}", "", "")' for k, (_, query) in enumerate(part)]
     at = max(look.end for look, _ in part) / 1000
-    reply: Reply = await client.post("query", (("query", " or ".join(texts)), ("time", f"{at:.3f}")))
+    reply = await client.post("query", (("query", " or ".join(texts)), ("time", f"{at:.3f}")))
     found: dict[Look, float] = {}
-    for one in reply.data["result"]:
-        look = part[int(one["metric"]["of"])][0]
-        if (time := float(one["value"][1])) * 1000 >= look.start:
+    for labels, time in pairs(reply):
+        look = part[int(labels.get("of", 0))][0]
+        if time * 1000 >= look.start:
             found[look] = time
     return found
 

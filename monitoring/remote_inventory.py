@@ -17,6 +17,7 @@ from monitoring.errors import BackendUnavailable, BadQuery, QueryTooExpensive
 from monitoring.inventory import IDENTITY, TYPE, any_of
 from monitoring.model import LabelKey, Labels, label_key
 from monitoring.remote_http import PrometheusClient
+from monitoring.remote_shapes import label_sets, names, pairs
 
 log = logging.getLogger(__name__)
 REFRESH_S = 60.0
@@ -72,51 +73,50 @@ class KnownSeries:
 
     async def _load(self) -> None:
         now = self._clock()
-        names = frozenset(await self._names(now))
-        read = sorted(names & self._read)
+        metrics = frozenset(await self._names(now))
+        read = sorted(metrics & self._read)
         sizes = dict.fromkeys(read, 0) | await self._count(read, now)
-        wanted = sorted(names & self._by.keys())
+        wanted = sorted(metrics & self._by.keys())
         few = [name for name in wanted if sizes[name] <= FEW]
         ago = AGO_S if not self.version else AGO_S[:1]
         found = await asyncio.gather(
             self._listed(few, now), *(self._grouped(name, now - s) for name in wanted if name not in few for s in ago)
         )
-        self._note(names, (labels for some in found for labels in some), now)
+        self._note(metrics, (labels for some in found for labels in some), now)
         self.sizes = sizes
 
-    def _note(self, names: frozenset[str], found: Iterable[Labels], now: float) -> None:
+    def _note(self, metrics: frozenset[str], found: Iterable[Labels], now: float) -> None:
         before = self._seen.keys()
         seen = {key: one for key, one in self._seen.items() if now - one[1] <= SEEN_S}
         for labels in found:
             seen[label_key(labels)] = labels, now
-        if not self.version or names != self._metrics or seen.keys() != before:
+        if not self.version or metrics != self._metrics or seen.keys() != before:
             self.version += 1
-        self._seen, self._metrics = seen, names
+        self._seen, self._metrics = seen, metrics
 
     async def _names(self, now: float) -> list[str]:
         params = (("start", f"{now - SEEN_S:.3f}"), ("end", f"{now:.3f}"))
-        return list((await self._client.get("label/__name__/values", params, TIMEOUT_S)).data or ())
+        return names(await self._client.get("label/__name__/values", params, TIMEOUT_S))
 
-    async def _count(self, names: list[str], now: float) -> dict[str, int]:
+    async def _count(self, metrics: list[str], now: float) -> dict[str, int]:
         """How many series each metric has now; absent where it has none."""
-        if not names:
+        if not metrics:
             return {}
-        query = f'count by (__name__) ({{__name__=~"{any_of(names)}"}})'
+        query = f'count by (__name__) ({{__name__=~"{any_of(metrics)}"}})'
         reply = await self._client.post("query", (("query", query), ("time", f"{now:.3f}")), TIMEOUT_S)
-        return {one["metric"]["__name__"]: int(float(one["value"][1])) for one in reply.data["result"]}
+        return {labels.get("__name__", ""): int(count) for labels, count in pairs(reply)}
 
-    async def _listed(self, names: list[str], now: float) -> list[Labels]:
-        if not names:
+    async def _listed(self, metrics: list[str], now: float) -> list[Labels]:
+        if not metrics:
             return []
-        match = ("match[]", f'{{__name__=~"{any_of(names)}"}}')
+        match = ("match[]", f'{{__name__=~"{any_of(metrics)}"}}')
         params = (match, ("start", f"{now - SEEN_S:.3f}"), ("end", f"{now:.3f}"))
-        found: list[Labels] = (await self._client.post("series", params, TIMEOUT_S)).data or []
-        return found
+        return label_sets(await self._client.post("series", params, TIMEOUT_S))
 
     async def _grouped(self, name: str, at: float) -> list[Labels]:
         query = f"group by ({', '.join(self._by[name])}) ({name})"
         reply = await self._client.post("query", (("query", query), ("time", f"{at:.3f}")), TIMEOUT_S)
-        return [{"__name__": name, **one["metric"]} for one in reply.data["result"]]
+        return [{**labels, "__name__": name} for labels, _ in pairs(reply)]
 
 
 def _grouping(catalog: Catalog) -> dict[str, tuple[str, ...]]:

@@ -15,7 +15,7 @@ from monitoring.model import LabelKey, Labels, Matcher, Selection, Series, label
 from monitoring.promql.select import compile_matchers
 from monitoring.remote_http import PrometheusClient
 from monitoring.remote_inventory import KnownSeries, read_by
-from monitoring.remote_shapes import instant
+from monitoring.remote_shapes import instant, pairs
 
 log = logging.getLogger(__name__)
 KEPT_S = 3_600.0
@@ -117,12 +117,10 @@ class RememberedSamples:
                 "query", (("query", f"max_over_time(timestamp({name})[{day}:{LOOK_S}s]) unless {name}"), at)
             ),
         )
-        ended = instant(times, 0)
-        when = {_nameless(labels): float(time) for labels, time in zip(ended.labels, ended.values[:, 0], strict=True)}
-        found = instant(values, 0)
+        when = {_nameless(labels): round(time * 1000) for labels, time in pairs(times)}
         return [
-            Series(labels, np.array([round(when[key] * 1000)], dtype=np.int64), np.array([value]))
-            for labels, value in zip(found.labels, found.values[:, 0].tolist(), strict=True)
+            Series({**labels, "__name__": name}, np.array([when[key]], dtype=np.int64), np.array([value]))
+            for labels, value in pairs(values)
             if (key := _nameless(labels)) in when
         ]
 

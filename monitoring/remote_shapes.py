@@ -20,7 +20,7 @@ def instant(reply: Reply, time_ms: int) -> Result:
     """An instant query's result. Raises BackendUnavailable("garbage") where it has another shape."""
     try:
         return _instant(reply, np.array([time_ms], dtype=np.int64))
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise _unexpected(error) from None
 
 
@@ -38,8 +38,32 @@ def ranged(reply: Reply, times_ms: NDArray[np.int64], step_ms: int) -> Result:
             present[row, places[inside]] = True
         labels: list[Labels] = [one["metric"] for one in found]
         return Result("vector", labels, times_ms, values, present, warnings=warnings, infos=reply.infos)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise _unexpected(error) from None
+
+
+def pairs(reply: Reply) -> list[tuple[Labels, float]]:
+    """The labels and values of a vector, as above."""
+    found = instant(reply, 0)
+    if found.kind != "vector":
+        raise _unexpected(TypeError(f"a {found.kind} where a vector was asked for"))
+    return list(zip(found.labels, found.values[:, 0].tolist(), strict=True))
+
+
+def label_sets(reply: Reply) -> list[Labels]:
+    """The label sets of `series`, as above; null stands for none."""
+    found = reply.data or []
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise _unexpected(TypeError("no list of series"))
+    return found
+
+
+def names(reply: Reply) -> list[str]:
+    """The names or values of `labels` and `label/…/values`, as above."""
+    found = reply.data or []
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise _unexpected(TypeError("no list of names"))
+    return found
 
 
 def one_value_each(query: str, result: Result) -> Result:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
@@ -182,6 +183,60 @@ async def test_labels_series_and_values_are_listed_as_prometheus_has_them(pair: 
     ):
         mine, theirs = [(await one.client.get(f"/api/v1/{path}")).json() for one in pair[:2]]
         assert theirs == mine, path
+
+
+async def test_while_prometheus_is_away_the_last_figures_answer_and_say_how_old_they_are(
+    tmp_path: Path, until: Any
+) -> None:
+    asked = ["What is the CPU usage of bravo-01?", "메모리 제일 많이 쓰는 서버 2대", "How are the servers doing?"]
+    with contextlib.ExitStack() as stack:
+        url = stack.enter_context(prometheus(tmp_path / "prometheus"))
+        await written(url, samples())
+        async with running(tmp_path / "data", prometheus=url) as product:
+            parts = product.app.state.parts
+            await until(lambda: so(parts.remote.samples.newest() == NOW - OFF_EDGE_S))
+            before = {text: await product.ask(text) for text in asked}
+            board = (await product.client.get("/api/dashboard")).json()["data"]
+            stack.close()
+            product.now += 120
+
+            for text in asked:
+                answer = await product.ask(text)
+                assert (answer["status"], answer["engine"]) == ("answered", "basic")
+                assert [fall["cause"] for fall in answer["fallbacks"]] in (
+                    ["unavailable:refused", "refused"],
+                    ["unavailable:open", "open"],
+                )
+                note, _, said = answer["response"].partition("\n")
+                assert ("2 minutes ago" in note) or ("2분 전" in note)
+                assert said.splitlines()[0] == before[text]["response"].splitlines()[0]
+                if "delta-01" in said:
+                    assert "last seen 08:39" in said, "what ended before is remembered too"
+            copy = (await product.client.get("/api/dashboard")).json()["data"]
+            assert (copy["stale"], copy["counts"], copy["age_s"]) == (True, board["counts"], 127.0)
+            ready = (await product.client.get("/readyz")).json()["data"]
+            assert (ready["status"], ready["dependencies"]["store"]) == ("degraded", "connected")
+            assert ready["dependencies"]["prometheus"] in ("refused", "open")
+            reply = await product.client.get("/api/v1/query?query=up")
+            assert (reply.status_code, reply.json()["errorType"]) == (503, "unavailable")
+
+
+async def so(condition: bool) -> bool:
+    return condition
+
+
+async def test_samples_are_not_taken_in_beside_prometheus_and_its_own_routes_are_passed_on(pair: Pair) -> None:
+    client = pair.over.client
+    for path in ("/api/v1/write", "/api/v1/otlp/v1/metrics", "/v1/metrics", "/api/v1/admin/tsdb/delete_series"):
+        reply = await client.post(path)
+        assert reply.status_code == 409, path
+        assert "without --prometheus" in reply.text
+    async with httpx.AsyncClient(base_url=pair.url) as prometheus_itself:
+        for path in ("targets", "rules", "alerts", "metadata", "query_exemplars?query=up&start=0&end=1"):
+            mine, theirs = [(await one.get(f"/api/v1/{path}")).json() for one in (client, prometheus_itself)]
+            assert mine == theirs, path
+    environment = (await client.get("/api/servers?limit=1")).json()["data"]["environment"]
+    assert environment == {"demo": False, "sources": [pair.url]}
 
 
 def ordered(data: Any) -> Any:
