@@ -20,7 +20,7 @@ _FEW = 16
 class Columns(Sequence[Series]):
     """Series end to end, none of them empty: series `k` is `times_ms[starts[k]:starts[k + 1]]`."""
 
-    __slots__ = ("labels", "starts", "times_ms", "values")
+    __slots__ = ("_regular", "labels", "starts", "times_ms", "values")
 
     def __init__(self, labels: list[Labels], times_ms: Ints, values: Floats, starts: Ints) -> None:
         """`starts` has one more entry than there are series."""
@@ -28,6 +28,7 @@ class Columns(Sequence[Series]):
         self.times_ms = times_ms
         self.values = values
         self.starts = starts
+        self._regular: bool | None = None
 
     @classmethod
     def of(cls, series: Sequence[Series]) -> Columns:
@@ -55,6 +56,23 @@ class Columns(Sequence[Series]):
         inside = slice(self.starts[place], self.starts[place + 1])
         return Series(self.labels[place], self.times_ms[inside], self.values[inside])
 
+    def part(self, first: int, after: int) -> Columns:
+        """The series from `first` to before `after`; nothing is copied."""
+        starts = self.starts[first : after + 1]
+        inside = slice(starts[0], starts[-1])
+        return Columns(self.labels[first:after], self.times_ms[inside], self.values[inside], starts - starts[0])
+
+    def upto(self, bounds: Ints) -> Ints:
+        """[series × bounds]: the index after the last sample with time ≤ bound; bounds ascend."""
+        first, after = self.starts[:-1], self.starts[1:]
+        if self._regular is None:
+            self._regular = _regular(self.times_ms, self.starts)
+        return (
+            _computed(self.times_ms, first, after, bounds)
+            if self._regular
+            else upto(self.times_ms, first, after, bounds)
+        )
+
     def newest_ms(self) -> int | None:
         """The time of the newest sample, None where there is none."""
         return int(self.times_ms[self.starts[1:] - 1].max()) if self.labels else None
@@ -80,14 +98,9 @@ def upto(times: Ints, first: Ints, after: Ints, bounds: Ints) -> Ints:
     >>> upto(np.array([0, 10, 20, 5, 7]), np.array([0, 3]), np.array([3, 5]), np.array([-1, 10, 99])).tolist()
     [[0, 2, 3], [3, 5, 5]]
     """
-    begin, counts = times[first], after - first
-    interval = np.maximum(times[after - 1] - begin, 1) / np.maximum(counts - 1, 1)
-    ahead = (bounds - begin[:, None]) / interval[:, None]
-    np.floor(ahead, out=ahead)
-    ahead += 1.0
-    np.clip(ahead, 0.0, counts[:, None], out=ahead)
-    index: Ints = ahead.astype(np.int64)
-    index += first[:, None]
+    if not len(first):
+        return np.zeros((0, len(bounds)), np.int64)
+    index = _computed(times, first, after, bounds)
     for _ in range(2):  # the second time for times that jitter
         low, high = _misplaced(times, first, after, bounds, index)
         wrong = low | high
@@ -103,6 +116,29 @@ def upto(times: Ints, first: Ints, after: Ints, bounds: Ints) -> Ints:
     for row in np.flatnonzero(wrong.any(axis=1)).tolist():
         own = times[first[row] : after[row]]
         index[row] = first[row] + own.searchsorted(bounds, "right")
+    return index
+
+
+def _regular(times: Ints, starts: Ints) -> bool:
+    """Whether all samples of all series come at one and the same interval."""
+    apart = np.diff(times)
+    if not len(apart):
+        return True
+    interval = apart[0]
+    apart[starts[1:-1] - 1] = interval
+    return bool((apart == interval).all())
+
+
+def _computed(times: Ints, first: Ints, after: Ints, bounds: Ints) -> Ints:
+    """`upto` as if samples came at equal intervals."""
+    begin, counts = times[first], after - first
+    interval = np.maximum(times[after - 1] - begin, 1) / np.maximum(counts - 1, 1)
+    ahead = (bounds - begin[:, None]) / interval[:, None]
+    np.floor(ahead, out=ahead)
+    ahead += 1.0
+    np.clip(ahead, 0.0, counts[:, None], out=ahead)
+    index: Ints = ahead.astype(np.int64)
+    index += first[:, None]
     return index
 
 

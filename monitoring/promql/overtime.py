@@ -9,6 +9,7 @@ import numpy as np
 
 from monitoring.promql.quantiles import sorted_quantile
 from monitoring.promql.regression import predict_linear, slope
+from monitoring.promql.rolling import rolling_variance
 from monitoring.promql.sums import window_extreme, window_sums
 from monitoring.promql.values import Bools, Floats, Ints
 from monitoring.promql.windows import RangeVector, written_out
@@ -162,12 +163,12 @@ def _first(window: RangeVector, _: Params) -> Answer:
 
 
 def _variance(window: RangeVector, params: Params) -> Answer:
-    """Population variance: mean first, then squared distances, window by window."""
+    """Population variance: from running sums where those are good enough, else window by window."""
     means, present = _avg(window, params)
     counts, values = _counts(window).ravel(), window.samples.values
-    out = np.zeros(len(counts))
+    out, doubtful = rolling_variance(window.samples, window.lo.ravel(), window.hi.ravel())
     flat_means = means.ravel()
-    for chunk in written_out(window.lo.ravel(), counts, np.ones(len(counts), dtype=bool)):
+    for chunk in written_out(window.lo.ravel(), counts, doubtful):
         apart = values[chunk.places] - np.repeat(flat_means[chunk.windows], chunk.counts)
         out[chunk.windows] = np.add.reduceat(apart * apart, chunk.starts) / chunk.counts
     return out.reshape(means.shape), present
