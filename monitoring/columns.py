@@ -20,7 +20,7 @@ _FEW = 16
 class Columns(Sequence[Series]):
     """Series end to end, none of them empty: series `k` is `times_ms[starts[k]:starts[k + 1]]`."""
 
-    __slots__ = ("_regular", "labels", "starts", "times_ms", "values")
+    __slots__ = ("_interval_ms", "labels", "starts", "times_ms", "values")
 
     def __init__(self, labels: list[Labels], times_ms: Ints, values: Floats, starts: Ints) -> None:
         """`starts` has one more entry than there are series."""
@@ -28,7 +28,7 @@ class Columns(Sequence[Series]):
         self.times_ms = times_ms
         self.values = values
         self.starts = starts
-        self._regular: bool | None = None
+        self._interval_ms: int | None = None
 
     @classmethod
     def of(cls, series: Sequence[Series]) -> Columns:
@@ -64,14 +64,14 @@ class Columns(Sequence[Series]):
 
     def upto(self, bounds: Ints) -> Ints:
         """[series × bounds]: the index after the last sample with time ≤ bound; bounds ascend."""
-        first, after = self.starts[:-1], self.starts[1:]
-        if self._regular is None:
-            self._regular = _regular(self.times_ms, self.starts)
-        return (
-            _computed(self.times_ms, first, after, bounds)
-            if self._regular
-            else upto(self.times_ms, first, after, bounds)
-        )
+        found = _computed if self.interval_ms() else upto
+        return found(self.times_ms, self.starts[:-1], self.starts[1:], bounds)
+
+    def interval_ms(self) -> int:
+        """The interval at which all samples of all series come; 0 where they do not."""
+        if self._interval_ms is None:
+            self._interval_ms = _interval(self.times_ms, self.starts)
+        return self._interval_ms
 
     def newest_ms(self) -> int | None:
         """The time of the newest sample, None where there is none."""
@@ -119,14 +119,13 @@ def upto(times: Ints, first: Ints, after: Ints, bounds: Ints) -> Ints:
     return index
 
 
-def _regular(times: Ints, starts: Ints) -> bool:
-    """Whether all samples of all series come at one and the same interval."""
+def _interval(times: Ints, starts: Ints) -> int:
     apart = np.diff(times)
     if not len(apart):
-        return True
-    interval = apart[0]
+        return 0
+    interval = int(apart[0])
     apart[starts[1:-1] - 1] = interval
-    return bool((apart == interval).all())
+    return interval if interval > 0 and (apart == interval).all() else 0
 
 
 def _computed(times: Ints, first: Ints, after: Ints, bounds: Ints) -> Ints:

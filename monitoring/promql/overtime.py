@@ -162,16 +162,17 @@ def _first(window: RangeVector, _: Params) -> Answer:
     return window.samples.values[_ends(window)[0]], _counts(window) > 0
 
 
-def _variance(window: RangeVector, params: Params) -> Answer:
+def _variance(window: RangeVector, _: Params) -> Answer:
     """Population variance: from running sums where those are good enough, else window by window."""
-    means, present = _avg(window, params)
-    counts, values = _counts(window).ravel(), window.samples.values
-    out, doubtful = rolling_variance(window.samples, window.lo.ravel(), window.hi.ravel())
-    flat_means = means.ravel()
-    for chunk in written_out(window.lo.ravel(), counts, doubtful):
-        apart = values[chunk.places] - np.repeat(flat_means[chunk.windows], chunk.counts)
+    counts, values = _counts(window), window.samples.values
+    variance, doubtful = rolling_variance(window)
+    out = variance.ravel()
+    for chunk in written_out(window.lo.ravel(), counts.ravel(), doubtful.ravel()):
+        apart = values[chunk.places]
+        apart -= np.repeat(apart[chunk.starts], chunk.counts)
+        apart -= np.repeat(np.add.reduceat(apart, chunk.starts) / chunk.counts, chunk.counts)
         out[chunk.windows] = np.add.reduceat(apart * apart, chunk.starts) / chunk.counts
-    return out.reshape(means.shape), present
+    return out.reshape(counts.shape), counts > 0
 
 
 def _deviation(window: RangeVector, params: Params) -> Answer:

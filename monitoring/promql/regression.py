@@ -27,10 +27,10 @@ def _fit(window: RangeVector) -> tuple[Floats, Floats]:
     steps = np.broadcast_to(window.steps, window.lo.shape).ravel()
     slopes, heights = np.full(len(counts), np.nan), np.full(len(counts), np.nan)
     todo = counts >= 2
-    line = rolling_line(window.samples, window.lo.ravel(), window.hi.ravel(), steps)
+    line = rolling_line(window)
     if line is not None:
-        slopes, heights = line.slopes, line.heights
-        todo &= line.doubtful
+        slopes, heights = line.slopes.ravel(), line.heights.ravel()
+        todo &= line.doubtful.ravel()
     for chunk in written_out(window.lo.ravel(), counts, todo):
         n = chunk.counts
         x = (times[chunk.places] - np.repeat(steps[chunk.windows], n)) / 1000.0

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from monitoring.columns import Columns
 from monitoring.promql.sums import TOLERANCE
-from monitoring.promql.values import Bools, Floats, Ints
+from monitoring.promql.values import Bools, Floats
+from monitoring.promql.windows import RangeVector
 
 Extended = NDArray[np.longdouble]
 
@@ -32,54 +33,73 @@ class Line(NamedTuple):
     doubtful: Bools
 
 
-def rolling_variance(samples: Columns, lo: Ints, hi: Ints) -> tuple[Floats, Bools]:
-    """The population variance of each window (flat), and which are doubtful: all where running sums do not pay."""
-    counts = hi - lo
-    if not _pays(samples.values, counts):
-        return np.zeros(len(lo)), np.ones(len(lo), dtype=bool)
-    apart, _ = _centred(samples)
-    first, _ = _between(apart, lo, hi)
-    second, most = _between(apart * apart, lo, hi)
-    total = second - first * first / np.maximum(counts, 1)
+def rolling_variance(window: RangeVector) -> tuple[Floats, Bools]:
+    """The population variance of each window [series × steps], and which are doubtful: all where it does not pay."""
+    if not _pays(window):
+        return np.zeros(window.lo.shape), np.ones(window.lo.shape, dtype=bool)
+    counts = np.maximum(window.hi - window.lo, 1)
+    apart, _ = _centred(window.samples)
+    first, _ = _between(apart, window)
+    second, most = _between(apart * apart, window)
+    total = second - first * first / counts
     doubtful = ~(_EPS * (most + second) <= TOLERANCE * total)
-    return (total / np.maximum(counts, 1)).astype(np.float64), np.asarray(doubtful)
+    return (total / counts).astype(np.float64), np.asarray(doubtful)
 
 
-def rolling_line(samples: Columns, lo: Ints, hi: Ints, steps: Ints) -> Line | None:
-    """The line of each window, `steps` (unix ms) for each too; None where running sums do not pay."""
-    counts = hi - lo
-    if not _pays(samples.values, counts):
+def rolling_line(window: RangeVector) -> Line | None:
+    """The line of each window; None where running sums do not pay."""
+    if not _pays(window):
         return None
-    n = np.maximum(counts, 1)
-    origin = int(samples.times_ms[0])
-    x = (samples.times_ms - origin).astype(np.longdouble) / 1000
-    x -= x[len(x) // 2]
-    y, middles = _centred(samples)
-    (sx, most_x), (sy, most_y) = _between(x, lo, hi), _between(y, lo, hi)
-    (sxy, most_xy), (sxx, most_xx) = _between(x * y, lo, hi), _between(x * x, lo, hi)
-    together, width = sxy - sx * sy / n, sxx - sx * sx / n
+    samples = window.samples
+    n = np.maximum(window.hi - window.lo, 1)
+    middle = int(samples.times_ms[len(samples.times_ms) // 2])
+    x = (samples.times_ms - middle).astype(np.longdouble) / 1000
+    y, means = _centred(samples)
+    sx, width, most_x = _extent(x, window)
+    (sy, most_y), (sxy, most_xy) = _between(y, window), _between(x * y, window)
+    together = sxy - sx * sy / n
     slopes = together / width
-    at = (steps - origin).astype(np.longdouble) / 1000 - (samples.times_ms[len(x) // 2] - origin) / 1000
-    own = middles[np.minimum(lo, len(y) - 1)]
-    heights = own + sy / n + slopes * (at - sx / n)
+    heights = means[:, None] + sy / n + slopes * ((window.steps - middle).astype(np.longdouble) / 1000 - sx / n)
     lost = most_xy + (np.abs(sx) * most_y + np.abs(sy) * most_x) / n
-    doubtful = ~((_EPS * lost <= TOLERANCE * np.abs(together)) & (_EPS * (most_xx + sx * sx) <= TOLERANCE * width))
+    doubtful = ~(_EPS * lost <= TOLERANCE * np.abs(together)) | ~(_EPS * most_x * most_x <= TOLERANCE * width)
     return Line(slopes.astype(np.float64), heights.astype(np.float64), np.asarray(doubtful))
 
 
-def _pays(values: Floats, counts: Ints) -> bool:
-    return bool(counts.sum() > _OVERLAP * len(values) and np.isfinite(values).all())
+def _pays(window: RangeVector) -> bool:
+    """Whether samples are used again and again, all are numbers, and the series are of about one length."""
+    samples = window.samples
+    sizes = np.diff(samples.starts)
+    if (window.hi - window.lo).sum() <= _OVERLAP * len(samples.values) or len(sizes) * sizes.max() > 2 * sizes.sum():
+        return False
+    return bool(np.isfinite(samples.values).all())
 
 
 def _centred(samples: Columns) -> tuple[Extended, Floats]:
-    """Every sample's distance from the mean of its series, and that mean."""
+    """Every sample's distance from the mean of its series, and the means [series]."""
     sizes = np.diff(samples.starts)
-    means = np.repeat(np.add.reduceat(samples.values, samples.starts[:-1]) / sizes, sizes)
-    return samples.values.astype(np.longdouble) - means, means
+    means = np.add.reduceat(samples.values, samples.starts[:-1]) / sizes
+    return samples.values.astype(np.longdouble) - np.repeat(means, sizes), means
 
 
-def _between(terms: Extended, lo: Ints, hi: Ints) -> tuple[Extended, Extended]:
-    """The sum of `terms[lo:hi]` for each window, and the largest running sum."""
-    running = np.zeros(len(terms) + 1, np.longdouble)
-    np.cumsum(terms, out=running[1:])
-    return running[hi] - running[lo], np.abs(running).max()
+def _extent(x: Extended, window: RangeVector) -> tuple[Extended, Extended, Extended]:
+    """The sum of the times of each window, that of their squared distances from its middle, and the largest sum."""
+    n = np.maximum(window.hi - window.lo, 1)
+    if interval_ms := window.samples.interval_ms():
+        sx = (x[np.minimum(window.lo, len(x) - 1)] + x[np.maximum(window.hi - 1, 0)]) * n / 2
+        many = n.astype(np.longdouble)
+        return sx, many * (many * many - 1) / 12 * (interval_ms / 1000) ** 2, np.abs(sx).max()
+    (sx, most_x), (sxx, most_xx) = _between(x, window), _between(x * x, window)
+    return sx, sxx - sx * sx / n, np.maximum(most_x, np.sqrt(most_xx))
+
+
+def _between(terms: Extended, window: RangeVector) -> tuple[Extended, Extended]:
+    """The sum of the terms in each window, and each series' largest running sum [series × 1]."""
+    starts = window.samples.starts
+    sizes = np.diff(starts)
+    running = np.zeros((len(sizes), sizes.max() + 1), np.longdouble)
+    inside = np.arange(sizes.max()) < sizes[:, None]
+    running[:, 1:][inside] = terms
+    np.cumsum(running, axis=1, out=running)
+    rows, begin = np.arange(len(sizes))[:, None], starts[:-1, None]
+    before, after = running[rows, window.lo - begin], running[rows, window.hi - begin]
+    return after - before, np.maximum(np.abs(before), np.abs(after)).max(axis=1, keepdims=True)

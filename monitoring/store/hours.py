@@ -123,8 +123,10 @@ class Hour:
         waiting = sum(len(rows.ids) for rows in self._tails)
         if waiting * _FOLD_SHARE >= len(self._open):
             self._fold()
-        newest = segments.merge([], [rows.between(start_ms, end_ms) for rows in self._tails])
-        return [block for block in (self._open, newest) if len(block)]
+        if self._tails:
+            newest = segments.merge([], [rows.between(start_ms, end_ms) for rows in self._tails])
+            return [block for block in (self._open, newest) if len(block)]
+        return [self._open] if len(self._open) else []
 
     def _fold(self) -> None:
         if self._tails:
