@@ -107,7 +107,7 @@ _NOT_STEMS = """
 NOT_STEMS = frozenset(_NOT_STEMS.split())
 """Latin words that are followed by numbers without being servers: p95, ipv4, cpu0, load1, sev 1, over 80."""
 
-_SEGMENT = re.compile(r"[a-z]+|[가-힣]+|\d+")
+_SEGMENT = re.compile(r"[a-z]+|[가-힣]+|\d{1,18}")
 
 Segments = tuple[str | int, ...]
 

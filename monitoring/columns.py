@@ -20,7 +20,7 @@ _FEW = 16
 class Columns(Sequence[Series]):
     """Series end to end, none of them empty: series `k` is `times_ms[starts[k]:starts[k + 1]]`."""
 
-    __slots__ = ("_interval_ms", "labels", "starts", "times_ms", "values")
+    __slots__ = ("labels", "starts", "times_ms", "values")
 
     def __init__(self, labels: list[Labels], times_ms: Ints, values: Floats, starts: Ints) -> None:
         """`starts` has one more entry than there are series."""
@@ -28,7 +28,6 @@ class Columns(Sequence[Series]):
         self.times_ms = times_ms
         self.values = values
         self.starts = starts
-        self._interval_ms: int | None = None
 
     @classmethod
     def of(cls, series: Sequence[Series]) -> Columns:
@@ -56,23 +55,6 @@ class Columns(Sequence[Series]):
         inside = slice(self.starts[place], self.starts[place + 1])
         return Series(self.labels[place], self.times_ms[inside], self.values[inside])
 
-    def part(self, first: int, after: int) -> Columns:
-        """The series from `first` to before `after`; nothing is copied."""
-        starts = self.starts[first : after + 1]
-        inside = slice(starts[0], starts[-1])
-        return Columns(self.labels[first:after], self.times_ms[inside], self.values[inside], starts - starts[0])
-
-    def upto(self, bounds: Ints) -> Ints:
-        """[series × bounds]: the index after the last sample with time ≤ bound; bounds ascend."""
-        found = _computed if self.interval_ms() else upto
-        return found(self.times_ms, self.starts[:-1], self.starts[1:], bounds)
-
-    def interval_ms(self) -> int:
-        """The interval at which all samples of all series come; 0 where they do not."""
-        if self._interval_ms is None:
-            self._interval_ms = _interval(self.times_ms, self.starts)
-        return self._interval_ms
-
     def newest_ms(self) -> int | None:
         """The time of the newest sample, None where there is none."""
         return int(self.times_ms[self.starts[1:] - 1].max()) if self.labels else None
@@ -98,9 +80,14 @@ def upto(times: Ints, first: Ints, after: Ints, bounds: Ints) -> Ints:
     >>> upto(np.array([0, 10, 20, 5, 7]), np.array([0, 3]), np.array([3, 5]), np.array([-1, 10, 99])).tolist()
     [[0, 2, 3], [3, 5, 5]]
     """
-    if not len(first):
-        return np.zeros((0, len(bounds)), np.int64)
-    index = _computed(times, first, after, bounds)
+    begin, counts = times[first], after - first
+    interval = np.maximum(times[after - 1] - begin, 1) / np.maximum(counts - 1, 1)
+    ahead = (bounds - begin[:, None]) / interval[:, None]
+    np.floor(ahead, out=ahead)
+    ahead += 1.0
+    np.clip(ahead, 0.0, counts[:, None], out=ahead)
+    index: Ints = ahead.astype(np.int64)
+    index += first[:, None]
     for _ in range(2):  # the second time for times that jitter
         low, high = _misplaced(times, first, after, bounds, index)
         wrong = low | high
@@ -116,28 +103,6 @@ def upto(times: Ints, first: Ints, after: Ints, bounds: Ints) -> Ints:
     for row in np.flatnonzero(wrong.any(axis=1)).tolist():
         own = times[first[row] : after[row]]
         index[row] = first[row] + own.searchsorted(bounds, "right")
-    return index
-
-
-def _interval(times: Ints, starts: Ints) -> int:
-    apart = np.diff(times)
-    if not len(apart):
-        return 0
-    interval = int(apart[0])
-    apart[starts[1:-1] - 1] = interval
-    return interval if interval > 0 and (apart == interval).all() else 0
-
-
-def _computed(times: Ints, first: Ints, after: Ints, bounds: Ints) -> Ints:
-    """`upto` as if samples came at equal intervals."""
-    begin, counts = times[first], after - first
-    interval = np.maximum(times[after - 1] - begin, 1) / np.maximum(counts - 1, 1)
-    ahead = (bounds - begin[:, None]) / interval[:, None]
-    np.floor(ahead, out=ahead)
-    ahead += 1.0
-    np.clip(ahead, 0.0, counts[:, None], out=ahead)
-    index: Ints = ahead.astype(np.int64)
-    index += first[:, None]
     return index
 
 

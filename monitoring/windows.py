@@ -10,6 +10,11 @@ from monitoring.errors import BadQuery
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 
 
+EARLIEST, LATEST = -5_364_662_400.0, 221_845_392_000.0
+"""1800 and 9000 AD: what is asked for lies between, so that a calendar can be reckoned with around it."""
+LONGEST_S = 100 * 31_536_000.0
+
+
 def seconds(text: str) -> float:
     """A Prometheus duration or a number of seconds. Raises BadQuery.
 
@@ -30,15 +35,22 @@ def moment(text: str | float) -> float:
     >>> moment("1970-01-01T01:00:00+01:00"), moment("12.5")
     (0.0, 12.5)
     """
+    found = _moment(text)
+    if not EARLIEST <= found <= LATEST:
+        raise BadQuery(f"'{text}' is not a time between the years 1800 and 9000")
+    return found
+
+
+def _moment(text: str | float) -> float:
     try:
         return float(text)
     except ValueError:
         pass
     try:
         parsed = datetime.fromisoformat(str(text))
-    except ValueError:
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
         raise BadQuery(f"'{text}' is not a time; write RFC 3339 (2026-11-24T14:00:00Z) or Unix seconds") from None
-    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
 
 
 def span(text: str, at: float) -> tuple[float, float]:
@@ -47,6 +59,8 @@ def span(text: str, at: float) -> tuple[float, float]:
         length = seconds(text)
         if length <= 0:
             raise BadQuery(f"the window '{text}' is empty")
+        if length > LONGEST_S:
+            raise BadQuery(f"the window '{text}' is longer than 100 years")
         return at - length, at
     start, _, end = text.partition("/")
     first, last = moment(start), moment(end)

@@ -44,6 +44,7 @@ FAILURE: Json = {
         "timestamp": {"type": "string", "format": "date-time"},
     },
 }
+EVENT: Json = {"type": "object", "properties": {"event": PLAIN, "data": PLAIN, "id": PLAIN}}
 PROMETHEUS_ERROR: Json = {
     "type": "object",
     "required": ["status", "errorType", "error"],
@@ -54,7 +55,32 @@ SERVER: Json = {
     "required": ["id", "type", "status"],
     "properties": {"id": PLAIN, "type": PLAIN, "status": {"$ref": "#/components/schemas/Status"}},
 }
-STATUS: Json = {"enum": ["critical", "offline", "warning", "unknown", "healthy"]}
+POINT: Json = {
+    "type": "array",
+    "items": {"anyOf": [{"type": "number"}, PLAIN]},
+    "minItems": 2,
+    "maxItems": 2,
+    "description": "Unix seconds, and the value as text",
+}
+LABELS: Json = {"type": "object", "additionalProperties": PLAIN}
+SERIES: Json = {
+    "type": "object",
+    "required": ["metric"],
+    "properties": {"metric": LABELS, "value": POINT, "values": {"type": "array", "items": POINT}},
+}
+QUERY_RESULT: Json = {
+    "type": "object",
+    "required": ["resultType", "result"],
+    "properties": {
+        "resultType": {"type": "string", "enum": ["scalar", "string", "vector", "matrix"]},
+        "result": {
+            "anyOf": [{"type": "array", "items": {"$ref": f"{SCHEMAS}QuerySeries"}}, POINT],
+            "description": "series, or of a scalar and a string one point",
+        },
+        "stats": {"type": "object"},
+    },
+}
+STATUS: Json = {"type": "string", "enum": ["critical", "offline", "warning", "unknown", "healthy"]}
 
 
 def install(app: FastAPI) -> None:
@@ -89,6 +115,7 @@ def _described(app: FastAPI) -> Json:
     answer = TypeAdapter(Answer).json_schema(ref_template="#/components/schemas/{model}")
     schemas |= {**answer.pop("$defs", {}), "Answer": answer, "Server": SERVER, "Status": STATUS}
     schemas |= {"Success": _success({}), "Failure": FAILURE, "PrometheusError": PROMETHEUS_ERROR}
+    schemas |= {"QueryResult": QUERY_RESULT, "QuerySeries": SERIES}
     for path, methods in described["paths"].items():
         for operation in methods.values():
             operation.setdefault("tags", [next(name for name, paths, _ in TAGS if re.match(paths, path))])
@@ -103,7 +130,10 @@ def _complete(operation: Json) -> None:
     for status, meaning in SHARED.items():
         if str(status) not in replies or status == 422:
             replies[str(status)] = {"description": meaning, "content": _json({"$ref": f"{SCHEMAS}Failure"})}
+    replies["400"]["content"]["text/plain"] = {"schema": PLAIN}  # what cannot be read as HTTP, or is over 64 KiB
     content = replies.get("200", {}).get("content", {})
+    if "text/event-stream" in content:
+        content["text/event-stream"]["schema"] = EVENT
     if content.get("application/json", {}).get("schema") == {}:
         replies["200"]["description"] = "success"
         content["application/json"]["schema"] = _data(operation["operationId"])

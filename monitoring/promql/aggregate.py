@@ -156,29 +156,19 @@ def _chosen(op: str, found: InstantVector, groups: Groups, param: Floats) -> Ins
         raise BadQuery("Parameter value is NaN" if np.isnan(param).any() else "Scalar value overflows int64")
     most = np.clip(param, 0, len(found.labels)).astype(np.int64)
     chosen = np.zeros(found.present.shape, dtype=bool)
-    ranks = np.zeros(len(found.labels), dtype=np.int64)
+    ranks = np.zeros(found.present.shape, dtype=np.int64)
     ordering = _ordering(op, groups.sorted)
     for start, size in zip(groups.starts.tolist(), groups.sizes.tolist(), strict=True):
-        rows, places = slice(start, start + size), groups.order[start : start + size]
-        present = groups.sorted.present[rows]
-        chosen[places] = _first(ordering[rows], present, most)
-        if len(param) == 1:
-            order = np.lexsort((ordering[rows][:, 0], ~present[:, 0]))
-            ranks[places[order]] = start + np.arange(size)
+        rows = slice(start, start + size)
+        order = np.lexsort((ordering[rows], ~groups.sorted.present[rows]), axis=0)
+        rank = np.argsort(order, axis=0)
+        places = groups.order[rows]
+        chosen[places] = groups.sorted.present[rows] & (rank < most)
+        ranks[places] = rank + start
     kept = InstantVector(found.labels, found.values, chosen, found.drop)
-    return take(kept, np.argsort(ranks, kind="stable")) if len(param) == 1 else kept
-
-
-def _first(ordering: Floats, present: Bools, most: Ints) -> Bools:
-    """Where a series is among the `most` ([steps]) smallest; of equals the one above comes first."""
-    keys, there = np.where(present, ordering, np.nan).T.copy(), present.T
-    last = np.sort(keys, axis=1)[np.arange(len(keys)), np.clip(most, 1, keys.shape[1]) - 1]
-    last, unknown = last[:, None], np.isnan(keys)
-    before = np.where(np.isnan(last), ~unknown, keys < last)
-    equal = np.where(np.isnan(last), unknown & there, keys == last)
-    room = most[:, None] - before.sum(axis=1, keepdims=True)
-    found: Bools = (before | (equal & (np.cumsum(equal, axis=1) <= room))) & (most > 0)[:, None]
-    return found.T
+    if len(param) == 1:
+        return take(kept, np.argsort(ranks[:, 0], kind="stable")[: len(found.labels)])
+    return kept
 
 
 def _ordering(op: str, found: InstantVector) -> Floats:

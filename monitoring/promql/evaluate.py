@@ -48,7 +48,7 @@ from monitoring.promql.values import (
     take,
     vector,
 )
-from monitoring.promql.windows import RangeVector, from_steps, latest, open_windows, parts, without_stale
+from monitoring.promql.windows import RangeVector, from_steps, latest, open_windows, without_stale
 
 _COUNTER_ENDINGS = ("_total", "_sum", "_count", "_bucket")
 
@@ -117,10 +117,6 @@ class Evaluation:
 
     def windows(self, node: Node, steps: Ints) -> RangeVector:
         """A range selector or a subquery, as windows that end at the steps."""
-        return open_windows(*self._ranged(node, steps), steps)
-
-    def _ranged(self, node: Node, steps: Ints) -> tuple[Columns, Ints, int]:
-        """The samples of a range selector or a subquery, the ends of its windows and their width."""
         if isinstance(node, Constant):
             node = node.inner
         if not isinstance(node, Selector | Subquery) or node.range_ms is None:
@@ -129,7 +125,7 @@ class Evaluation:
         ends = at - node.offset_ms
         samples = self._samples(node.slot) if isinstance(node, Selector) else self._subquery(node, ends)
         self._afford(len(samples.labels) * len(steps))
-        return samples, ends, node.range_ms
+        return open_windows(samples, ends, node.range_ms, steps)
 
     def series(self, node: Selector | Subquery, steps: Ints) -> list[Series]:
         """A range vector's own samples at the first step."""
@@ -223,8 +219,8 @@ class Evaluation:
         function = RANGE_FUNCTIONS[node.name]
         params = [self.scalar(arg, steps) for arg in node.args if kind_of(arg) == "scalar"]
         ranged = next(arg for arg in node.args if kind_of(arg) == "matrix")
-        samples, ends, range_ms = self._ranged(ranged, steps)
-        labels = samples.labels
+        window = self.windows(ranged, steps)
+        labels = window.samples.labels
         if not labels:
             return nothing(len(steps))
         if node.name == "quantile_over_time":
@@ -233,14 +229,10 @@ class Evaluation:
             _check_smoothing(params)
         if function.counter:
             self._check_counters(labels)
-        values, present = np.empty((len(labels), len(steps))), np.empty((len(labels), len(steps)), bool)
-        for rows, some in parts(samples, len(steps)):
-            self._check(node)
-            window = open_windows(some, ends, range_ms, steps)
-            if isinstance(ranged, Selector) and ranged.edges is not None:
-                values[rows], present[rows] = over_edges(node.name, ranged.edges, window, self._lookback)
-            else:
-                values[rows], present[rows] = function.compute(window, params)
+        if isinstance(ranged, Selector) and ranged.edges is not None:
+            values, present = over_edges(node.name, ranged.edges, window, self._lookback)
+        else:
+            values, present = function.compute(window, params)
         return compact(vector(labels, values, present, drop=not function.keeps_name))
 
     def _maths(self, node: Call, steps: Ints) -> InstantVector:

@@ -9,7 +9,6 @@ import numpy as np
 
 from monitoring.promql.quantiles import sorted_quantile
 from monitoring.promql.regression import predict_linear, slope
-from monitoring.promql.rolling import rolling_variance
 from monitoring.promql.sums import window_extreme, window_sums
 from monitoring.promql.values import Bools, Floats, Ints
 from monitoring.promql.windows import RangeVector, written_out
@@ -162,17 +161,16 @@ def _first(window: RangeVector, _: Params) -> Answer:
     return window.samples.values[_ends(window)[0]], _counts(window) > 0
 
 
-def _variance(window: RangeVector, _: Params) -> Answer:
-    """Population variance: from running sums where those are good enough, else window by window."""
-    counts, values = _counts(window), window.samples.values
-    variance, doubtful = rolling_variance(window)
-    out = variance.ravel()
-    for chunk in written_out(window.lo.ravel(), counts.ravel(), doubtful.ravel()):
-        apart = values[chunk.places]
-        apart -= np.repeat(apart[chunk.starts], chunk.counts)
-        apart -= np.repeat(np.add.reduceat(apart, chunk.starts) / chunk.counts, chunk.counts)
+def _variance(window: RangeVector, params: Params) -> Answer:
+    """Population variance: mean first, then squared distances, window by window."""
+    means, present = _avg(window, params)
+    counts, values = _counts(window).ravel(), window.samples.values
+    out = np.zeros(len(counts))
+    flat_means = means.ravel()
+    for chunk in written_out(window.lo.ravel(), counts, np.ones(len(counts), dtype=bool)):
+        apart = values[chunk.places] - np.repeat(flat_means[chunk.windows], chunk.counts)
         out[chunk.windows] = np.add.reduceat(apart * apart, chunk.starts) / chunk.counts
-    return out.reshape(counts.shape), counts > 0
+    return out.reshape(means.shape), present
 
 
 def _deviation(window: RangeVector, params: Params) -> Answer:

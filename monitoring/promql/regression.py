@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from monitoring.promql.rolling import rolling_line
 from monitoring.promql.values import Floats
 from monitoring.promql.windows import RangeVector, written_out
 
@@ -26,12 +25,7 @@ def _fit(window: RangeVector) -> tuple[Floats, Floats]:
     values, times = window.samples.values, window.samples.times_ms
     steps = np.broadcast_to(window.steps, window.lo.shape).ravel()
     slopes, heights = np.full(len(counts), np.nan), np.full(len(counts), np.nan)
-    todo = counts >= 2
-    line = rolling_line(window)
-    if line is not None:
-        slopes, heights = line.slopes.ravel(), line.heights.ravel()
-        todo &= line.doubtful.ravel()
-    for chunk in written_out(window.lo.ravel(), counts, todo):
+    for chunk in written_out(window.lo.ravel(), counts, counts >= 2):
         n = chunk.counts
         x = (times[chunk.places] - np.repeat(steps[chunk.windows], n)) / 1000.0
         y = values[chunk.places]

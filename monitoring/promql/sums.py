@@ -46,7 +46,7 @@ def window_sums(values: Floats, lo: Ints, hi: Ints) -> Floats:
 
 def group_sums(values: Floats, present: Bools, starts: Ints) -> Floats:
     """Sums of rows between neighbouring `starts` (as `np.add.reduceat`); what is not present counts as 0."""
-    filled = values if present.all() else np.where(present, values, 0.0)
+    filled = np.where(present, values, 0.0)
     sums = np.add.reduceat(filled, starts, axis=0)
     sizes = np.diff(np.append(starts, len(values)))
     error = np.maximum.reduceat(np.abs(filled), starts, axis=0) * (sizes * _EPS)[:, None]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitoring.errors import BadQuery
-from monitoring.model import Labels, Series
+from monitoring.model import Labels, Series, label_key
 from monitoring.promql.tree import Kind
 
 Floats = NDArray[np.float64]
@@ -105,10 +105,7 @@ def compact(found: InstantVector) -> InstantVector:
 
 
 def without_name(labels: Labels) -> Labels:
-    found = dict(labels)
-    for name in METADATA:
-        found.pop(name, None)
-    return found
+    return {name: value for name, value in labels.items() if name not in METADATA}
 
 
 def stacked(parts: Sequence[InstantVector], steps: int) -> InstantVector:
@@ -133,12 +130,11 @@ def named_off(found: InstantVector) -> InstantVector:
 
 def merged(found: InstantVector) -> InstantVector:
     """Series with equal labels become one; raises BadQuery where both have a value at one step."""
-    keys = [frozenset(labels.items()) for labels in found.labels]
-    if len(set(keys)) == len(keys):
+    rows: dict[tuple[tuple[str, str], ...], list[int]] = {}
+    for k, labels in enumerate(found.labels):
+        rows.setdefault(label_key(labels), []).append(k)
+    if len(rows) == len(found.labels):
         return found
-    rows: dict[frozenset[tuple[str, str]], list[int]] = {}
-    for k, key in enumerate(keys):
-        rows.setdefault(key, []).append(k)
     values, present = found.values.copy(), found.present.copy()
     for first, *others in rows.values():
         for other in others:

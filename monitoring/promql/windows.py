@@ -7,12 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitoring.columns import Columns, edges
+from monitoring.columns import Columns, edges, upto
 from monitoring.model import Labels, is_stale
 from monitoring.promql.values import Bools, Floats, InstantVector, Ints, vector
-
-_AT_ONCE = 32_768
-"""Points, or samples, that are computed together: 256 KiB an array. Twice or half as many are slower."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,42 +49,24 @@ def _filled(labels: list[Labels], times: Ints, values: Floats, counts: Ints) -> 
 
 def open_windows(samples: Columns, ends: Ints, range_ms: int, steps: Ints) -> RangeVector:
     """One window for each series and end, open to the left as in Prometheus 3."""
-    return RangeVector(samples, ends, range_ms, samples.upto(ends - range_ms), samples.upto(ends), steps)
-
-
-def parts(samples: Columns, steps: int) -> Iterator[tuple[slice, Columns]]:
-    """A few series at a time, so that what is computed of them stays in the processor's cache."""
-    series = len(samples)
-    most = max(series * steps, len(samples.values), 1)
-    together = max(1, _AT_ONCE * series // most)
-    if together >= series:
-        yield slice(0, series), samples
-        return
-    for first in range(0, series, together):
-        after = min(first + together, series)
-        yield slice(first, after), samples.part(first, after)
+    first, after = samples.starts[:-1], samples.starts[1:]
+    lo = upto(samples.times_ms, first, after, ends - range_ms)
+    return RangeVector(samples, ends, range_ms, lo, upto(samples.times_ms, first, after, ends), steps)
 
 
 def latest(samples: Columns, at: Ints, lookback_ms: int) -> tuple[InstantVector, Ints]:
     """The last sample of each series in (at - lookback, at], and its time; none after a stale marker."""
-    shape = len(samples), len(at)
-    values, times, present = np.empty(shape), np.empty(shape, np.int64), np.empty(shape, bool)
-    for rows, some in parts(samples, len(at)):
-        if len(some):
-            values[rows], times[rows], present[rows] = _latest(some, at, lookback_ms)
-    return vector(samples.labels, values, present), times
-
-
-def _latest(samples: Columns, at: Ints, lookback_ms: int) -> tuple[Floats, Ints, Bools]:
-    index = samples.upto(at)
-    index -= 1
+    if not samples.labels:
+        shape = (0, len(at))
+        return vector([], np.zeros(shape), np.zeros(shape, dtype=bool)), np.zeros(shape, np.int64)
+    index = upto(samples.times_ms, samples.starts[:-1], samples.starts[1:], at) - 1
     present = index >= samples.starts[:-1, None]
     np.maximum(index, 0, out=index)
     times, values = samples.times_ms[index], samples.values[index]
     present &= times > at - lookback_ms
     if np.isnan(values).any():
         present &= ~is_stale(values)
-    return values, times, present
+    return vector(samples.labels, values, present), times
 
 
 @dataclass(frozen=True, slots=True, eq=False)

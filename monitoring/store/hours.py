@@ -123,10 +123,8 @@ class Hour:
         waiting = sum(len(rows.ids) for rows in self._tails)
         if waiting * _FOLD_SHARE >= len(self._open):
             self._fold()
-        if self._tails:
-            newest = segments.merge([], [rows.between(start_ms, end_ms) for rows in self._tails])
-            return [block for block in (self._open, newest) if len(block)]
-        return [self._open] if len(self._open) else []
+        newest = segments.merge([], [rows.between(start_ms, end_ms) for rows in self._tails])
+        return [block for block in (self._open, newest) if len(block)]
 
     def _fold(self) -> None:
         if self._tails:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
-from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
@@ -70,38 +69,3 @@ def test_series_that_share_a_column_of_times_and_series_that_do_not_give_the_sam
     order = [[labels["k"] for labels in result.labels] for result in (one, other)]
     assert sorted(order[0]) == sorted(order[1])
     np.testing.assert_allclose(one.values[np.argsort(order[0])], other.values[np.argsort(order[1])])
-
-
-def least_squares(samples: Samples) -> float:
-    """The slope per second, with exact fractions until the last division."""
-    x = [Fraction(time, 1000) for time, _ in samples]
-    y = [Fraction(value) for _, value in samples]
-    x_mean, y_mean = sum(x) / len(x), sum(y) / len(y)
-    rise = sum((a - x_mean) * (b - y_mean) for a, b in zip(x, y, strict=True))
-    return float(rise / sum((a - x_mean) ** 2 for a in x))
-
-
-def exact_variance(samples: Samples) -> float:
-    return float(statistics.pvariance([Fraction(value) for _, value in samples]))
-
-
-@pytest.mark.parametrize("regular", [True, False])
-def test_windows_that_overlap_are_as_exact_as_windows_computed_alone(regular: bool) -> None:
-    rng = np.random.default_rng(11)
-    times = np.arange(300) * 15_000 + (0 if regular else rng.integers(0, 9_000, 300))
-    shapes = {
-        "falling": 4e11 - times * 2.0e4 + rng.normal(0, 1e6, 300),
-        "still": np.full(300, 64 * 2.0**30),
-        "steps": np.repeat(rng.random(20), 15),
-        "one wild sample": np.where(np.arange(300) == 7, 1e15, rng.random(300)),
-        "far from zero": 1e9 + rng.random(300),
-    }
-    series = [Series({"k": name}, times, values) for name, values in shapes.items()]
-    for function, alone in {"deriv": least_squares, "stdvar_over_time": exact_variance}.items():
-        result = run(plan(f'{function}({{k!=""}}[20m])', 1_500_000, 4_200_000, 60_000), [series])
-        assert result.present.all()
-        for labels, row in zip(result.labels, result.values, strict=True):
-            stored = list(zip(times.tolist(), shapes[labels["k"]].tolist(), strict=True))
-            for end, value in zip(result.times_ms.tolist(), row.tolist(), strict=True):
-                inside = [one for one in stored if end - 1_200_000 < one[0] <= end]
-                assert value == pytest.approx(alone(inside), rel=1e-9, abs=1e-20), (function, labels, end)

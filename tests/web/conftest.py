@@ -102,7 +102,7 @@ async def fleet(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Produ
         yield product
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def make_servers() -> Callable[[float], list[Sent]]:
     """`servers`, for tests that write them into a product of their own."""
     return servers
@@ -114,7 +114,7 @@ def make_body() -> Callable[[Iterable[Sent]], bytes]:
     return remote_write
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def make_product() -> Callable[..., contextlib.AbstractAsyncContextManager[Product]]:
     """`running`, for tests that start a product more than once or with settings."""
     return running

@@ -29,22 +29,7 @@ HOW = (
     Parameter("lookback_delta", "how old a sample may be and still count", DURATION),
     Parameter("stats", "any value adds timings and samples to the reply"),
 )
-LABELS: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
-POINT: Schema = {"type": "array", "prefixItems": [{"type": "number"}, {"type": "string"}], "items": False}
-SERIES: Schema = {
-    "type": "object",
-    "required": ["metric"],
-    "properties": {"metric": LABELS, "value": POINT, "values": {"type": "array", "items": POINT}},
-}
-RESULT: Schema = {
-    "type": "object",
-    "required": ["resultType", "result"],
-    "properties": {
-        "resultType": {"enum": ["scalar", "string", "vector", "matrix"]},
-        "result": {"anyOf": [{"type": "array", "items": SERIES}, POINT]},
-        "stats": {"type": "object"},
-    },
-}
+RESULT: Schema = {"$ref": "#/components/schemas/QueryResult"}
 
 
 class Asked(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from fastapi import Request
@@ -12,7 +13,7 @@ from starlette.datastructures import FormData
 from monitoring.errors import BadQuery
 from monitoring.listing import Among, selector
 from monitoring.promql.format import parse_number
-from monitoring.windows import moment, seconds
+from monitoring.windows import seconds
 from web.routes.prometheus_replies import Parameter
 
 EARLIEST, LATEST = "-292273086-05-16T16:47:06Z", "292277025-08-18T07:12:54.999999999Z"
@@ -115,7 +116,10 @@ def truth(text: str) -> bool | None:
 def _time(text: str) -> float:
     number = parse_number(text)
     if number is None and _RFC3339.fullmatch(text):
-        number = moment(text)
+        try:
+            number = datetime.fromisoformat(text).timestamp()
+        except ValueError:  # such as a 30th of February
+            number = None
     if text in (EARLIEST, LATEST):
         number = -FAR_S if text == EARLIEST else FAR_S
     if number is None or not abs(number) <= FAR_S:

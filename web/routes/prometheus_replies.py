@@ -134,7 +134,11 @@ def _responses(data: Schema | None) -> dict[int | str, dict[str, Any]]:
 
 def _failures(meanings: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
     refusal = {"application/json": {"schema": {"$ref": "#/components/schemas/PrometheusError"}}}
-    return {status: {"description": meaning, "content": refusal} for status, meaning in meanings.items()}
+    plain = {"text/plain": {"schema": TEXT}}  # what cannot be read as HTTP, or has an address over 64 KiB
+    return {
+        status: {"description": meaning, "content": refusal | plain if status == 400 else refusal}
+        for status, meaning in meanings.items()
+    }
 
 
 def _as_query(given: Sequence[Parameter]) -> dict[str, Any]:

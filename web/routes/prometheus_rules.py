@@ -32,7 +32,7 @@ ALERT: Schema = {
     "properties": {
         "labels": LABELS,
         "annotations": LABELS,
-        "state": {"enum": ["pending", "firing"]},
+        "state": {"type": "string", "enum": ["pending", "firing"]},
         "activeAt": {"type": "string", "format": "date-time"},
         "value": {"type": "string"},
     },
@@ -61,7 +61,7 @@ async def alerts(request: Request) -> Response:
     router,
     "/rules",
     given=(
-        Parameter("type", "only rules of this type", {"enum": ["alert", "record"]}),
+        Parameter("type", "only rules of this type", {"type": "string", "enum": ["alert", "record"]}),
         *(Parameter(f"{name}[]", "only these; repeatable", SELECTORS) for name in ("rule_name", "rule_group", "file")),
         Parameter("match[]", "only rules whose labels match; repeatable", SELECTORS),
         Parameter("exclude_alerts", "true leaves the alerts out", {"type": "boolean"}),

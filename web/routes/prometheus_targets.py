@@ -27,7 +27,7 @@ NONE_YET: Mapping[str, list[Any]] = {"activeAlertmanagers": [], "droppedAlertman
     router,
     "/targets",
     given=(
-        Parameter("state", "active, dropped or any", {"enum": ["active", "dropped", "any"]}),
+        Parameter("state", "active, dropped or any", {"type": "string", "enum": ["active", "dropped", "any"]}),
         Parameter("scrapePool", "only this pool"),
     ),
     data={
