@@ -19,7 +19,7 @@ BODY = "application/x-protobuf"
 V1, V2 = "prometheus.WriteRequest", "io.prometheus.write.v2.Request"
 
 
-@router.post("/api/v1/write", status_code=204, **writes(400, 413, 415, 503, media=BODY))
+@router.post("/api/v1/write", status_code=204, **writes(400, 409, 413, 415, 503, media=BODY))
 @prometheus_errors
 async def write(request: Request) -> Response:
     """Remote write 1.0 or 2.0, as the content type says. 204 when the samples are on disk."""

@@ -34,6 +34,7 @@ REPLIES: dict[int | str, dict[str, Any]] = {
     for code, meaning in (
         (200, "kept; what was not stands in the reply"),
         (400, "cannot be read"),
+        (409, "everything is read from another server"),
         (413, "too large"),
         (415, "not understood"),
         (503, "to be sent again"),

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from monitoring.errors import BadQuery
 from web.parts import parts
-from web.routes.prometheus_parameters import COUNT, END, LIMIT, MATCH, START, given, whole
+from web.routes.prometheus_parameters import COUNT, END, LIMIT, MATCH, START, given, invalid, whole
 from web.routes.prometheus_replies import TEXTS, TRUNCATED, Parameter, Schema, offer, ok
 
 router = APIRouter(prefix="/api/v1")
@@ -53,7 +53,10 @@ async def series(request: Request) -> Response:
     found = await given(request)
     if not found.getlist("match[]"):
         raise BadQuery("no match[] parameter provided")
-    among = found.among()
+    try:
+        among = found.among()
+    except BadQuery as error:
+        raise error if str(error).startswith("invalid parameter") else invalid("match[]", str(error)) from None
     listed = await parts(request).listing.series(among)
     return _limited([one if isinstance(one, dict) else dict(one) for one in listed], among.limit)
 

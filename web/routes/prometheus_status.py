@@ -53,7 +53,14 @@ FEATURES: dict[str, dict[str, bool]] = {
         "remote_write_receiver": True,
         "rules_pagination": True,
     },
-    "promql": {"at_modifier": True, "negative_offset": True, "native_histograms": False},
+    "promql": {
+        "anchored_smoothed": True,
+        "at_modifier": True,
+        "duration_expressions": True,
+        "info": True,
+        "native_histograms": False,
+        "negative_offset": True,
+    },
 }
 
 
