@@ -13,7 +13,7 @@ from monitoring import remote_age, remote_shapes
 from monitoring.listing import Among, Families
 from monitoring.model import Labels, Matrix, Vector, label_key
 from monitoring.promql import Result
-from monitoring.remote_http import Params, PrometheusClient, Reply
+from monitoring.remote_http import Params, PrometheusClient, Reply, aside
 from monitoring.remote_inventory import KnownSeries
 
 LOOKBACK_S = 300.0
@@ -79,10 +79,9 @@ class RemoteBackend:
         found = []
         for (query, start, end, step), result, some in zip(asked, results, looks, strict=True):
             remote_shapes.one_value_each(query, result)
-            values = np.where(result.present, result.values, np.nan)
             times = [newest[look] for look in some if look in newest]
             age_s = end - max(times) if times else None
-            found.append(Matrix(query, start, end, step, tuple(result.labels), values, self.source, age_s))
+            found.append(Matrix(query, start, end, step, tuple(result.labels), result.values, self.source, age_s))
         return found
 
     async def _result(
@@ -103,13 +102,13 @@ class RemoteBackend:
             params += (("lookback_delta", f"{lookback_s:g}s"),)
         if start_ms == end_ms:
             reply = await self._client.post("query", (*params, ("time", f"{start_ms / 1000:.3f}")), wait_s)
-            result = remote_shapes.instant(reply, start_ms)
+            result = await aside(reply.size, remote_shapes.instant, reply, start_ms)
         else:
             span = ("start", f"{start_ms / 1000:.3f}"), ("end", f"{end_ms / 1000:.3f}"), ("step", f"{step_ms / 1000:g}")
             reply = await self._client.post("query_range", (*params, *span), wait_s)
             times = np.arange(start_ms, end_ms + 1, step_ms, dtype=np.int64)
-            result = remote_shapes.ranged(reply, times, step_ms)
-        return result if ORDERED.search(query) else remote_shapes.in_order(result)
+            result = await aside(reply.size, remote_shapes.ranged, reply, times, step_ms)
+        return result if ORDERED.search(query) else await aside(reply.size, remote_shapes.in_order, result)
 
 
 class RemoteSeries:

@@ -61,12 +61,16 @@ class KnownSeries:
         only = [{"__name__": name} for name in sorted(self._metrics - named)]
         return [*(labels for labels, _ in self._seen.values()), *only]
 
+    async def refresh(self) -> None:
+        """Reads anew. Raises BackendUnavailable, BadQuery, QueryTooExpensive."""
+        async with self._loading:
+            await self._load()
+
     async def run(self) -> None:
         """Reads anew once a minute, until cancelled."""
         while True:
             try:
-                async with self._loading:
-                    await self._load()
+                await self.refresh()
             except (BackendUnavailable, BadQuery, QueryTooExpensive) as error:
                 log.warning("remote.series_not_read error=%s", error)
             await asyncio.sleep(REFRESH_S)

@@ -13,7 +13,7 @@ from monitoring.errors import BackendUnavailable, BadQuery, QueryTooExpensive
 from monitoring.inventory import any_of
 from monitoring.model import LabelKey, Labels, Matcher, Selection, Series, label_key
 from monitoring.promql.select import compile_matchers
-from monitoring.remote_http import PrometheusClient
+from monitoring.remote_http import PrometheusClient, aside
 from monitoring.remote_inventory import KnownSeries, read_by
 from monitoring.remote_shapes import instant, pairs
 
@@ -24,6 +24,10 @@ FIRST_S = 900.0
 """How far the first reading goes back; the hour fills up by itself."""
 LAST_S = 86_400.0
 """The last sample of a series that ended is kept for so long: it says when a server was seen last."""
+MOST_SAMPLES = 2_000_000
+"""Above this (32 MB) only half the time is kept from then on: metrics come every second, not every 15."""
+MOST_SIGNS = 500
+"""Series of a metric above which such samples are not looked for at the start; of `up` always."""
 LOOK_S = 300
 """Seconds between two looks at the past day for such samples: as long as a look reaches back."""
 OVERLAP_S = 60.0
@@ -41,6 +45,7 @@ class RememberedSamples:
         self._client, self._known, self._clock = client, known, clock
         self._wanted = read_by(catalog)
         self._series: dict[LabelKey, Series] = {}
+        self._kept_s = KEPT_S
         self._by_name: dict[str, list[Series]] = {}
         self._newest_ms: int | None = None
         self._read: float | None = None
@@ -102,11 +107,21 @@ class RememberedSamples:
         since_s = FIRST_S if self._read is None else min(now - self._read + OVERLAP_S, KEPT_S)
         query = f'{{__name__=~"{any_of(names)}"}}[{max(int(since_s), 1)}s]'
         reply = await self._client.post("query", (("query", query), ("time", f"{now:.3f}")))
-        found = instant(reply, round(now * 1000)).series
+        found = (await aside(reply.size, instant, reply, round(now * 1000))).series
         if self._read is None:
-            found += [one for some in await asyncio.gather(*(self._ended(n, now) for n in names)) for one in some]
-        self._keep(found, now)
+            found += await self._silent(names, now)
+        self._series = await aside(reply.size, self._joined, found, now)
+        self._index()
         self._read = now
+
+    async def _silent(self, names: Sequence[str], now: float) -> list[Series]:
+        """What says when servers that are gone were seen last; nothing where that takes the server too long."""
+        signs = [name for name in names if name == "up" or self._known.sizes[name] <= MOST_SIGNS]
+        try:
+            return [one for some in await asyncio.gather(*(self._ended(n, now) for n in signs)) for one in some]
+        except (BackendUnavailable, BadQuery, QueryTooExpensive) as error:
+            log.warning("remote.silent_not_read error=%s", error)
+            return []
 
     async def _ended(self, name: str, now: float) -> list[Series]:
         """The last sample of each series of a metric that has none now, and had one within the day."""
@@ -133,13 +148,19 @@ class RememberedSamples:
                 left -= size
         return sorted(names)
 
-    def _keep(self, found: Sequence[Series], now: float) -> None:
-        since_ms, last_ms = round((now - KEPT_S) * 1000), round((now - LAST_S) * 1000)
-        for series in found:
-            key = label_key(series.labels)
-            self._series[key] = _joined(self._series.get(key), series)
-        kept = {key: _after(series, since_ms) for key, series in self._series.items()}
-        self._series = {key: series for key, series in kept.items() if series.times_ms[-1] > last_ms}
+    def _joined(self, found: Sequence[Series], now: float) -> dict[LabelKey, Series]:
+        """What is remembered from now on. Changes nothing."""
+        series, since_ms = dict(self._series), round((now - self._kept_s) * 1000)
+        last_ms = round((now - LAST_S) * 1000)
+        for one in found:
+            key = label_key(one.labels)
+            series[key] = _joined(series.get(key), one)
+        kept = {key: _after(one, since_ms) for key, one in series.items()}
+        return {key: one for key, one in kept.items() if one.times_ms[-1] > last_ms}
+
+    def _index(self) -> None:
+        if sum(len(one.times_ms) for one in self._series.values()) > MOST_SAMPLES:
+            self._kept_s /= 2
         self._by_name = {}
         for series in self._series.values():
             self._by_name.setdefault(series.labels["__name__"], []).append(series)

@@ -25,7 +25,7 @@ def instant(reply: Reply, time_ms: int) -> Result:
 
 
 def ranged(reply: Reply, times_ms: NDArray[np.int64], step_ms: int) -> Result:
-    """A range query's result on the steps `times_ms`, as above."""
+    """A range query's result on the steps `times_ms`, as above; NaN where a step has no value."""
     try:
         found, warnings = _floats(reply, "values")
         values = np.full((len(found), len(times_ms)), np.nan)

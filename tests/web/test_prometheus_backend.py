@@ -221,6 +221,21 @@ async def test_while_prometheus_is_away_the_last_figures_answer_and_say_how_old_
             assert (reply.status_code, reply.json()["errorType"]) == (503, "unavailable")
 
 
+async def test_the_page_follows_what_prometheus_takes_in(tmp_path: Path, until: Any) -> None:
+    with prometheus(tmp_path / "prometheus") as url:
+        async with running(tmp_path / "data", prometheus=url) as product:
+            empty = (await product.client.get("/api/dashboard")).json()["data"]
+            assert (empty["total"], "--prometheus" in empty["message"]) == (0, True)
+            await written(url, samples())
+            await product.app.state.parts.remote.known.refresh()
+
+            async def shown() -> bool:
+                product.now += 15
+                return bool(product.app.state.parts.live.board.data()["total"] == 6)
+
+            await until(shown)
+
+
 async def so(condition: bool) -> bool:
     return condition
 
