@@ -14,13 +14,13 @@ from monitoring.inventory import any_of
 from monitoring.model import LabelKey, Labels, Matcher, Selection, Series, label_key
 from monitoring.promql.select import compile_matchers
 from monitoring.remote_http import PrometheusClient, aside
-from monitoring.remote_inventory import KnownSeries, read_by
+from monitoring.remote_inventory import TIMEOUT_S, KnownSeries, read_by
 from monitoring.remote_shapes import instant, pairs
 
 log = logging.getLogger(__name__)
 KEPT_S = 3_600.0
 EVERY_S = 15.0
-FIRST_S = 900.0
+FIRST_S = 360.0
 """How far the first reading goes back; the hour fills up by itself."""
 LAST_S = 86_400.0
 """The last sample of a series that ended is kept for so long: it says when a server was seen last."""
@@ -106,7 +106,7 @@ class RememberedSamples:
             return
         since_s = FIRST_S if self._read is None else min(now - self._read + OVERLAP_S, KEPT_S)
         query = f'{{__name__=~"{any_of(names)}"}}[{max(int(since_s), 1)}s]'
-        reply = await self._client.post("query", (("query", query), ("time", f"{now:.3f}")))
+        reply = await self._client.post("query", (("query", query), ("time", f"{now:.3f}")), TIMEOUT_S)
         found = (await aside(reply.size, instant, reply, round(now * 1000))).series
         if self._read is None:
             found += await self._silent(names, now)
@@ -118,7 +118,7 @@ class RememberedSamples:
         """What says when servers that are gone were seen last; nothing where that takes the server too long."""
         signs = [name for name in names if name == "up" or self._known.sizes[name] <= MOST_SIGNS]
         try:
-            return [one for some in await asyncio.gather(*(self._ended(n, now) for n in signs)) for one in some]
+            return [one for name in signs for one in await self._ended(name, now)]
         except (BackendUnavailable, BadQuery, QueryTooExpensive) as error:
             log.warning("remote.silent_not_read error=%s", error)
             return []
@@ -126,16 +126,16 @@ class RememberedSamples:
     async def _ended(self, name: str, now: float) -> list[Series]:
         """The last sample of each series of a metric that has none now, and had one within the day."""
         at, day = ("time", f"{now:.3f}"), f"{LAST_S:.0f}s"
-        values, times = await asyncio.gather(
-            self._client.post("query", (("query", f"last_over_time({name}[{day}]) unless {name}"), at)),
-            self._client.post(
-                "query", (("query", f"max_over_time(timestamp({name})[{day}:{LOOK_S}s]) unless {name}"), at)
-            ),
-        )
+        last = f"last_over_time({name}[{day}]) unless {name}"
+        values = pairs(await self._client.post("query", (("query", last), at), TIMEOUT_S))
+        if not values:
+            return []
+        when_last = f"max_over_time(timestamp({name})[{day}:{LOOK_S}s]) unless {name}"
+        times = await self._client.post("query", (("query", when_last), at), TIMEOUT_S)
         when = {_nameless(labels): round(time * 1000) for labels, time in pairs(times)}
         return [
             Series({**labels, "__name__": name}, np.array([when[key]], dtype=np.int64), np.array([value]))
-            for labels, value in pairs(values)
+            for labels, value in values
             if (key := _nameless(labels)) in when
         ]
 
