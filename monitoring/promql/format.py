@@ -68,6 +68,44 @@ def open_metrics(value: float) -> str:
     return repr(value) if math.isfinite(value) else _special(value)
 
 
+def duration_text(ms: int) -> str:
+    """A duration of at least 0 as Prometheus writes it: years and weeks only where nothing is left over.
+
+    >>> duration_text(5_400_000), duration_text(7_776_000_000), duration_text(604_800_000), duration_text(0)
+    ('1h30m', '90d', '1w', '0s')
+    """
+    parts = []
+    for unit, size in (("y", 31_536_000_000), ("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000)):
+        if unit not in "yw" or ms % size == 0:
+            parts += [f"{ms // size}{unit}"] if ms >= size else []
+            ms %= size
+    for unit, size in (("m", 60_000), ("s", 1_000), ("ms", 1)):
+        parts += [f"{ms // size}{unit}"] if ms >= size else []
+        ms %= size
+    return "".join(parts) or "0s"
+
+
+def quoted(text: str) -> str:
+    r"""Text in double quotes, with Go's escapes.
+
+    >>> print(quoted('a"b\n\x00é'))
+    "a\"b\n\x00é"
+    """
+    return '"' + "".join(map(_escaped, text)) + '"'
+
+
+_ESCAPES = {"\a": "a", "\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t", "\v": "v", "\\": "\\", '"': '"'}
+
+
+def _escaped(char: str) -> str:
+    if char in _ESCAPES:
+        return "\\" + _ESCAPES[char]
+    if char.isprintable():
+        return char
+    point = ord(char)
+    return f"\\x{point:02x}" if point < 0x80 else f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"
+
+
 def _special(value: float) -> str:
     if math.isnan(value):
         return "NaN"

@@ -18,9 +18,11 @@ from monitoring.promql.tree import (
     Negate,
     Node,
     Number,
+    Paren,
     Selector,
     Steps,
     Text,
+    bare,
     kind_of,
 )
 from monitoring.promql.words import NO_METRIC, STRENGTH, Words
@@ -77,19 +79,18 @@ class _Grammar:
             )
         if sign.kind == "+":
             return node
-        return Number(-node.value) if isinstance(node, Number) else Negate(node)
+        return Number(-node.value) if isinstance(node, Number) and not node.spelled else Negate(node)
 
     def _operand(self) -> Node:
         words = self._words
         token = words.next
-        wrapped = False
         if words.at_number:
-            node: Node = Number(words.value())
+            node: Node = Number(words.value(), token.text if token.kind == "duration" else "")
         elif token.kind == "text":
             node = Text(words.string())
         elif token.kind == "(":
             words.take()
-            node, wrapped = self._expression(), True
+            node = Paren(self._expression())
             if words.next.kind == "end":
                 words.fail(token.place, "unclosed left parenthesis")
             words.need(")", "", "")
@@ -99,7 +100,7 @@ class _Grammar:
             node = self._named()
         else:
             words.unexpected()
-        return postfixed(words, node, wrapped, token.place)
+        return postfixed(words, node, token.place)
 
     def _named(self) -> Node:
         """A word that begins an operand: an aggregation, a function or the name of a metric."""
@@ -152,8 +153,6 @@ class _Grammar:
             self._check_edges(arg, name, place)
         if name in NATIVE:
             words.fail(token.place, f"{name}() reads native histograms, which are not supported here")
-        if name in ("start", "end", "range", "step"):
-            return Number(words.of_the_query(name))
         return Call(name, tuple(arg for arg, _ in args), signature.gives)
 
     def _wrong_count(self, least: int, most: int, count: int) -> str:
@@ -167,6 +166,7 @@ class _Grammar:
             self._words.fail(place, f"expected type {SHOWN[wanted]} in {where}, got {SHOWN[kind]}")
 
     def _check_edges(self, node: Node, name: str, place: int) -> None:
+        node = bare(node)
         edges = node.edges if isinstance(node, Selector) and node.range_ms is not None else None
         if edges is not None and name not in EDGE_FUNCTIONS[edges]:
             able = ", ".join(EDGE_FUNCTIONS[edges])

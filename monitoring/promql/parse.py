@@ -15,10 +15,12 @@ from monitoring.promql.tree import (
     Negate,
     Node,
     Number,
+    Paren,
     Selector,
     Steps,
     Subquery,
     Text,
+    bare,
 )
 
 Span = tuple[int, int]
@@ -45,7 +47,7 @@ class _Reader:
 
     def __init__(self, steps: Steps) -> None:
         self.selections: list[Selection] = []
-        self._lookback = steps.lookback_ms
+        self._steps = steps
 
     def read(self, node: Node, span: Span) -> Read:
         match node:
@@ -60,16 +62,20 @@ class _Reader:
                 return self._binary(node, span)
             case Aggregate():
                 return self._aggregate(node, span)
+            case Paren():
+                return self.read(bare(node), span)
+            case Call(name="start" | "end" | "range" | "step"):
+                return Number(self._steps.seconds(node.name)), True
             case Call():
                 return self._info(node, span) if node.name == "info" else self._call(node, span)
         return node, True
 
     def _selector(self, node: Selector, span: Span) -> Read:
         first, last = span if node.at_ms is None else (node.at_ms, node.at_ms)
-        reach = self._lookback if node.range_ms is None else node.range_ms
+        reach = self._steps.lookback_ms if node.range_ms is None else node.range_ms
         if node.range_ms is not None and node.edges is not None:
-            reach += self._lookback
-        ahead = self._lookback if node.edges == "smoothed" else 0
+            reach += self._steps.lookback_ms
+        ahead = self._steps.lookback_ms if node.edges == "smoothed" else 0
         selection = Selection(node.matchers, first - node.offset_ms - reach, last - node.offset_ms + ahead)
         return replace(node, slot=self._slot(selection)), node.at_ms is not None
 

@@ -1,31 +1,37 @@
-"""PromQL written in one way, and as a tree in JSON: what editors and user interfaces ask for."""
+"""PromQL written in one way: what editors and user interfaces ask for."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
-from typing import Any
-
-import promql_parser as ast
+import re
+from collections.abc import Sequence
 
 from monitoring.errors import BadQuery
-from monitoring.promql.format import plain
+from monitoring.model import Matcher
+from monitoring.promql.format import plain, quoted
 from monitoring.promql.grammar import written
-from monitoring.promql.lex import tokens
-from monitoring.promql.tree import Steps
+from monitoring.promql.tree import (
+    Aggregate,
+    Binary,
+    Call,
+    Matching,
+    Negate,
+    Node,
+    Number,
+    Paren,
+    Selector,
+    Spelled,
+    Steps,
+    Subquery,
+    Text,
+)
+from monitoring.promql.values import NAME
 
-Json = dict[str, Any]
-_SIGNS = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
-_CARDS = {
-    "OneToOne": "one-to-one",
-    "ManyToOne": "many-to-one",
-    "OneToMany": "one-to-many",
-    "ManyToMany": "many-to-many",
-}
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_STEPS = Steps(0, 60_000, 60_000, 300_000)
-_DEEPEST = 200
-"""Levels of a tree; JSON of more is refused by many readers, and by our writer."""
+AS_WRITTEN = Steps(0, 60_000, 60_000, 300_000)
+"""Times for a query that is only looked at: with them `step()` and `range()` are not 0."""
+
+_WIDTH = 100
+_METRIC = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*", re.ASCII)
+_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
 def formatted(query: str) -> str:
@@ -34,118 +40,128 @@ def formatted(query: str) -> str:
     >>> formatted('sum(rate(x{b="1",a=~"y"}[5m]))by(job)/2')
     'sum by (job) (rate(x{a=~"y",b="1"}[5m])) / 2'
     """
-    return str(_parsed(query).prettify())
-
-
-def as_tree(query: str) -> Json:
-    """The query's parts, as Prometheus' user interface draws them. Raises BadQuery.
-
-    >>> as_tree("-up")["expr"]["name"]
-    'up'
-    """
-    return _node(_parsed(query), 0)
-
-
-def _parsed(query: str) -> Any:
-    written(query, _STEPS)  # what we cannot evaluate we do not praise; what is too deep would crash this parser
-    if any(first.kind == "@" and second.kind == "-" for first, second in pairwise(tokens(query))):
-        raise BadQuery("the query is right, but a negative time after '@' cannot be written out yet")
     try:
-        return ast.parse(query)
-    except ValueError as error:
-        raise BadQuery(f"the query is right, but experimental parts cannot be written out yet: {error}") from error
+        return _indented(written(query, AS_WRITTEN), 0)
+    except RecursionError:
+        raise BadQuery("query is nested too deeply") from None
 
 
-def _node(node: Any, depth: int) -> Json:
-    if depth > _DEEPEST:
-        raise BadQuery(f"query is nested more than {_DEEPEST} levels deep")
+def _indented(node: Node, level: int) -> str:
+    """The expression from `level` on, over several lines where one is too narrow."""
+    text, indent = _text(node), "  " * level
+    if len(text) <= _WIDTH:
+        return indent + text
     match node:
-        case ast.NumberLiteral():
-            return {"type": "numberLiteral", "val": plain(node.val)}
-        case ast.StringLiteral():
-            return {"type": "stringLiteral", "val": node.val}
-        case ast.ParenExpr():
-            return {"type": "parenExpr", "expr": _node(node.expr, depth + 1)}
-        case ast.UnaryExpr():
-            return {"type": "unaryExpr", "op": "-", "expr": _node(node.expr, depth + 1)}
-        case ast.VectorSelector():
-            return {"type": "vectorSelector", **_selector(node)}
-        case ast.MatrixSelector():
-            return {"type": "matrixSelector", "range": _ms(node.range), **_selector(node.vector_selector)}
-        case ast.SubqueryExpr():
-            span = {"range": _ms(node.range), "step": _ms(node.step)}
-            return {"type": "subquery", "expr": _node(node.expr, depth + 1), **span, **_when(node)}
-        case ast.Call():
-            return {"type": "call", "func": _function(node.func), "args": [_node(arg, depth + 2) for arg in node.args]}
-        case ast.AggregateExpr():
-            return _aggregation(node, depth)
-        case ast.BinaryExpr():
-            return _binary(node, depth)
-    raise BadQuery(f"cannot show a {type(node).__name__}")
+        case Aggregate():
+            args = [node.inner] if node.param is None else [node.param, node.inner]
+            return _bracketed(f"{node.op}{_grouping(node)}", args, level)
+        case Call():
+            return _bracketed(node.name, node.args, level)
+        case Paren():
+            return _bracketed("", [node.inner], level)
+        case Binary():
+            return _chain(node, level)
+        case Negate():
+            return f"{indent}-{_indented(node.inner, level).lstrip(' ')}"
+        case Subquery():
+            return _indented(node.inner, level) + _brackets(node) + _modifiers(node.spelled)
+    return indent + text
 
 
-def _selector(node: Any) -> Json:
-    named = [{"name": "__name__", "type": "=", "value": node.name}] if node.name else []
-    matchers = [{"name": m.name, "type": _SIGNS[_last(m.op)], "value": m.value} for m in node.matchers.matchers]
-    return {"name": node.name or "", "matchers": [*matchers, *named], **_when(node)}
+def _bracketed(head: str, args: Sequence[Node], level: int) -> str:
+    indent = "  " * level
+    inside = ",\n".join(_indented(arg, level + 1) for arg in args)
+    return f"{indent}{head}(\n{inside}\n{indent})"
 
 
-def _when(node: Any) -> Json:
-    kind = None if node.at is None else _last(node.at.type)
-    return {
-        "offset": _ms(node.offset),
-        "timestamp": _ms(node.at.at - _EPOCH) if kind == "At" else None,
-        "startOrEnd": kind.lower() if kind in ("Start", "End") else None,
-    }
+def _chain(node: Binary, level: int) -> str:
+    """A chain of operators leans left and may be 1,000 long: walked in a loop."""
+    ends = []
+    first: Node = node
+    while isinstance(first, Binary) and len(_text(first)) > _WIDTH:
+        ends.append(f"\n{'  ' * level}{_operator(first)}\n{_indented(first.right, level + 1)}")
+        first, level = first.left, level + 1
+    return _indented(first, level) + "".join(reversed(ends))
 
 
-def _function(function: Any) -> Json:
-    return {
-        "name": function.name,
-        "argTypes": [_last(kind).lower() for kind in function.arg_types],
-        "returnType": _last(function.return_type).lower(),
-        "variadic": function.variadic,
-    }
+def _text(node: Node) -> str:
+    match node:
+        case Number():
+            return node.spelled or plain(node.value)
+        case Text():
+            return quoted(node.value)
+        case Paren():
+            return f"({_text(node.inner)})"
+        case Negate():
+            return f"-{_text(node.inner)}"
+        case Selector():
+            edges = f" {node.edges}" if node.edges else ""
+            return _selector(node) + _brackets(node) + _modifiers(node.spelled) + edges
+        case Subquery():
+            return _text(node.inner) + _brackets(node) + _modifiers(node.spelled)
+        case Call():
+            return f"{node.name}({', '.join(map(_text, node.args))})"
+        case Aggregate():
+            param = "" if node.param is None else f"{_text(node.param)}, "
+            return f"{node.op}{_grouping(node)}({param}{_text(node.inner)})"
+        case Binary():
+            ends = []
+            first: Node = node
+            while isinstance(first, Binary):
+                ends.append(f" {_operator(first)} {_text(first.right)}")
+                first = first.left
+            return _text(first) + "".join(reversed(ends))
+    raise BadQuery(f"cannot write a {type(node).__name__}")
 
 
-def _aggregation(node: Any, depth: int) -> Json:
-    modifier = node.modifier
-    return {
-        "type": "aggregation",
-        "op": str(node.op),
-        "expr": _node(node.expr, depth + 1),
-        "param": None if node.param is None else _node(node.param, depth + 1),
-        "grouping": [] if modifier is None else list(modifier.labels),
-        "without": modifier is not None and _last(modifier.type) == "Without",
-    }
+def _selector(node: Selector) -> str:
+    metric = node.spelled.metric
+    shown = sorted(map(_matcher, node.matchers[1:] if metric else node.matchers))
+    return metric + (f"{{{','.join(shown)}}}" if shown or not metric else "")
 
 
-def _binary(node: Any, depth: int) -> Json:
-    modifier = node.modifier
-    return {
-        "type": "binaryExpr",
-        "op": str(node.op),
-        "lhs": _node(node.lhs, depth + 1),
-        "rhs": _node(node.rhs, depth + 1),
-        "bool": modifier is not None and bool(modifier.return_bool),
-        "matching": None if modifier is None else _matching(modifier),
-    }
+def _matcher(matcher: Matcher) -> str:
+    value = quoted(matcher.value)
+    if matcher.name == NAME and matcher.op == "=" and not _METRIC.fullmatch(matcher.value):
+        return value
+    return f"{_label(matcher.name)}{matcher.op}{value}"
 
 
-def _matching(modifier: Any) -> Json:
-    fills, labels = modifier.fill_values, modifier.matching
-    return {
-        "card": _CARDS[_last(modifier.card)],
-        "labels": [] if labels is None else list(labels.labels),
-        "on": labels is not None and _last(labels.type) == "Include",
-        "include": list(modifier.group_labels or ()),
-        "fillValues": {"lhs": fills and fills.lhs, "rhs": fills and fills.rhs},
-    }
+def _brackets(node: Selector | Subquery) -> str:
+    if isinstance(node, Subquery):
+        return f"[{node.spelled.range}:{node.spelled.step}]"
+    return f"[{node.spelled.range}]" if node.spelled.range else ""
 
 
-def _last(name: Any) -> str:
-    return str(name).rpartition(".")[2]
+def _modifiers(spelled: Spelled) -> str:
+    return (f" @ {spelled.at}" if spelled.at else "") + (f" offset {spelled.offset}" if spelled.offset else "")
 
 
-def _ms(delta: timedelta | None) -> int:
-    return 0 if delta is None else delta // timedelta(milliseconds=1)
+def _grouping(node: Aggregate) -> str:
+    if node.by and not node.labels:
+        return ""
+    return f" {'by' if node.by else 'without'} {_labels(node.labels)} "
+
+
+def _operator(node: Binary) -> str:
+    return node.op + (" bool" if node.returns_bool else "") + _matching(node.matching)
+
+
+def _matching(matching: Matching) -> str:
+    out = ""
+    if matching.on or matching.labels:
+        out += f" {'on' if matching.on else 'ignoring'} {_labels(matching.labels)}"
+    if matching.card in ("many-to-one", "one-to-many"):
+        out += f" group_{'left' if matching.card == 'many-to-one' else 'right'} {_labels(matching.include)}"
+    left, right = (None if x is None else plain(x) for x in (matching.fill_left, matching.fill_right))
+    if left is not None and left == right:
+        return f"{out} fill ({left})"
+    return out + (f" fill_left ({left})" if left else "") + (f" fill_right ({right})" if right else "")
+
+
+def _labels(names: Sequence[str]) -> str:
+    return f"({', '.join(map(_label, names))})"
+
+
+def _label(name: str) -> str:
+    return name if _LABEL.fullmatch(name) else quoted(name)

@@ -7,7 +7,7 @@ from typing import Literal
 from monitoring.errors import BadQuery
 from monitoring.model import Matcher
 from monitoring.promql.select import value_test
-from monitoring.promql.tree import Selector
+from monitoring.promql.tree import Selector, Spelled
 from monitoring.promql.values import NAME
 from monitoring.promql.words import Words
 
@@ -23,7 +23,7 @@ def selector(words: Words, name: str) -> Selector:
         matchers += _matchers(words, name)
     if not name and all(value_test(matcher)("") for matcher in matchers):
         words.fail(place, "vector selector must contain at least one non-empty matcher")
-    return Selector(tuple(matchers))
+    return Selector(tuple(matchers), spelled=Spelled(name))
 
 
 def label_selector(words: Words) -> Selector:

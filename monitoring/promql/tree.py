@@ -20,10 +20,37 @@ class Steps(NamedTuple):
     step_ms: int
     lookback_ms: int
 
+    def seconds(self, name: str) -> float:
+        """What `start()`, `end()`, `range()` and `step()` are. An instant query has no step."""
+        match name:
+            case "start":
+                return self.start_ms / 1000
+            case "end":
+                return self.end_ms / 1000
+            case "range":
+                return (self.end_ms - self.start_ms) / 1000
+        return self.step_ms / 1000 if self.end_ms > self.start_ms else 0.0
+
+
+class Spelled(NamedTuple):
+    """Parts of a selector as Prometheus writes them; "" for what it does not have."""
+
+    metric: str = ""
+    """The name, where it stands before the braces."""
+    range: str = ""
+    step: str = ""
+    offset: str = ""
+    at: str = ""
+
+
+PLAIN = Spelled()
+
 
 @dataclass(frozen=True, slots=True)
 class Number:
     value: float
+    spelled: str = ""
+    """As it is written, where it is a duration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +68,7 @@ class Selector:
     at_ms: int | None = None
     range_ms: int | None = None
     edges: Edges | None = None
+    spelled: Spelled = PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +80,7 @@ class Subquery:
     step_ms: int
     offset_ms: int = 0
     at_ms: int | None = None
+    spelled: Spelled = PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,29 +127,42 @@ class Negate:
 
 
 @dataclass(frozen=True, slots=True)
+class Paren:
+    """Parentheses; only in a query as it is written."""
+
+    inner: Node
+
+
+@dataclass(frozen=True, slots=True)
 class Constant:
     """An expression that is the same at every step, because `@` pins all that it reads: evaluated once."""
 
     inner: Node
 
 
-Node = Number | Text | Selector | Subquery | Call | Aggregate | Binary | Negate | Constant
+Node = Number | Text | Selector | Subquery | Call | Aggregate | Binary | Negate | Paren | Constant
 
 
 def kind_of(node: Node) -> Kind:
     """The PromQL type of an expression."""
-    match node:
+    match bare(node):
         case Number():
             return "scalar"
         case Text():
             return "string"
         case Subquery():
             return "matrix"
-        case Selector():
-            return "vector" if node.range_ms is None else "matrix"
-        case Call() | Binary():
-            return node.kind
-        case Constant() | Negate():
-            return kind_of(node.inner)
-        case Aggregate():
-            return "vector"
+        case Selector(range_ms=range_ms):
+            return "vector" if range_ms is None else "matrix"
+        case Call(kind=kind) | Binary(kind=kind):
+            return kind
+        case Constant(inner=inner) | Negate(inner=inner):
+            return kind_of(inner)
+    return "vector"
+
+
+def bare(node: Node) -> Node:
+    """The expression without parentheses around it."""
+    while isinstance(node, Paren):
+        node = node.inner
+    return node

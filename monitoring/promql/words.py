@@ -85,12 +85,6 @@ class Words:
         if self._depth > MAX_DEPTH:
             raise BadQuery(f"query is nested more than {MAX_DEPTH} levels deep")
 
-    def of_the_query(self, name: str) -> float:
-        """What `start()`, `end()`, `range()` and `step()` are: seconds. An instant query has no step."""
-        start, end, step, _ = self.steps
-        ms = {"start": start, "end": end, "range": end - start, "step": step if end > start else 0}
-        return ms[name] / 1000
-
     def unexpected(self, context: str = "", expected: str = "") -> NoReturn:
         message = f"unexpected {_shown(self.next)}" + (f" in {context}" if context else "")
         self.fail(self.next.place, message + (f", expected {expected}" if expected else ""))

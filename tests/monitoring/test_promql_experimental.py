@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from monitoring.errors import BadQuery
 from monitoring.promql import plan
+from monitoring.promql.pretty import formatted
 from monitoring.promql.response import instant_json
 from tests.promql_samples import ask, at
 
@@ -204,6 +205,22 @@ def test_there_is_more_than_one_way_to_write_it(query: str) -> None:
     assert list(at(data, query, 0).values()) in ([1], [])
 
 
+@pytest.mark.parametrize(
+    ("query", "as_written"),
+    [
+        ("x[STEP()*2+90]offset -(1m-range())", "x[step() * 2 + 90] offset -(1m - range())"),
+        ("x[300:(60)]@-10 offset -3600", "x[5m:1m] @ -10.000 offset -1h"),
+        ("rate(x[90m]smoothed)", "rate(x[1h30m] smoothed)"),
+        ("info(x,{a=~'.*'})+fill(NaN)y", 'info(x, {a=~".*"}) + fill (NaN) y'),
+        ('{"a.b","c.d"="\\n"}+max_of(1h,.5)', '{"a.b","c.d"="\\n"} + max_of(1h, 0.5)'),
+        ("sum by()(-x^2)-(1)", "sum(-x ^ 2) - (1)"),
+    ],
+)
+def test_a_query_is_written_in_one_way(query: str, as_written: str) -> None:
+    assert formatted(query) == as_written
+    assert formatted(as_written) == as_written
+
+
 WORDS = r"""x offset by on group_left ignoring fill anchored smoothed sum rate info step range min_of bool and or unless
 atan2 without start end inf NaN 5m 1 0x 1e3 5 "a" 'b ` ( ) [ ] { } , : @ + - * / % ^ == =~ != = < >/ # é \ ;"""
 
@@ -213,4 +230,5 @@ atan2 without start end inf NaN 5m 1 0x 1e3 5 "a" 'b ` ( ) [ ] { } , : @ + - * /
 def test_whatever_is_asked_is_planned_or_refused(parts: list[str]) -> None:
     for text in (" ".join(parts), "".join(parts)):
         with contextlib.suppress(BadQuery):
-            assert plan(text, 0, 60_000, 60_000).kind in ("scalar", "vector", "string")
+            assert plan(text, 0, 60_000, 60_000).kind in ("scalar", "vector")
+            assert formatted(formatted(text)) == formatted(text)

@@ -11,7 +11,8 @@ from starlette.responses import Response
 
 from monitoring.errors import BadQuery, FailedQuery
 from monitoring.promql import Result
-from monitoring.promql.pretty import as_tree, formatted
+from monitoring.promql.outline import as_tree
+from monitoring.promql.pretty import formatted
 from monitoring.promql.response import instant_json, range_json
 from web.parts import Parts, parts
 from web.routes.prometheus_parameters import DURATION, END, FAR_S, LIMIT, START, TIME, Given, given, invalid
