@@ -5,13 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engines.baseline import DAY_S, Floats
 from engines.departures import blame, by_node, oddness
 from engines.forecast import time_to
+from engines.host_anomaly import judge
+from engines.surprise import surprises, told
 
 LESS_IS_WORSE = ("avail", "success", "free")
 NEUTRAL = ("request", "count", "traffic")
+BLAMED = 10
+
+
+def detect(
+    t: Floats, x: Floats, names: Sequence[str], train_rows: int
+) -> tuple[Floats, NDArray[np.bool_], list[list[str]]]:
+    """For each row of x [n, metrics]: a score of 0 to 1 (NaN missing), whether it raises an alarm, and whom to blame.
+
+    Row i depends on rows up to i alone. Rows are taken as evenly spaced; the first `train_rows` as mostly normal.
+    """
+    if x.shape[1] == 1:
+        score, alarm = told(surprises(x)[:, 0])
+        return score, alarm, [list(names)] * len(x)
+    score, alarm, blamed = judge(x, train_rows)
+    return score, alarm, [[names[i] for i in row[:BLAMED]] for row in blamed.tolist()]
 
 
 def forecast(t: Floats, y: Floats, capacity: float) -> dict[str, float]:

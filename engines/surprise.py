@@ -1,0 +1,102 @@
+"""How unlike all that a series has done before its latest sample is: one figure a sample, learnt as samples come.
+
+A series is described by where it is and where its averages over a few, a dozen and some fifty samples are. Rows of
+these four figures that differ are remembered; a sample is surprising by its distance to the nearest remembered row, as
+a share of the range that the series has covered. So a habit is no surprise on its second day, whatever its shape.
+It is nearest-neighbour detection by leader clustering with a bounded memory, as in CAD-OSE (Smirnov 2016) and
+KNN-CAD (Burnaev and Ishimtsev 2016, "Conformalized density- and distance-based anomaly detection in time-series").
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.baseline import Floats
+
+SPANS = np.array([3.0, 12.0, 48.0])
+"""Samples that the averages beside the value itself look back, each sample weighing less with age"""
+GRAIN = 0.05
+"""Rows nearer than this share of the range to a remembered one are the same."""
+MEMORY = 256
+"""Rows remembered; the one that was met longest ago makes room."""
+DELAY = 20
+"""Samples before a row is remembered, so that what has just begun does not already count as known"""
+FLAT = 1e-6
+"""The smallest range, as a share of the level: a constant that deviates is a surprise, rounding is none."""
+LINE = 0.085
+"""The share of the range from which a surprise is worth an alarm"""
+QUIET = 100
+"""Samples after an alarm in which there is no other: they belong to the same burst."""
+
+
+class Surprise:
+    """The state of `count` series that are sampled together: a row of values in, how surprising each one is out."""
+
+    def __init__(self, count: int) -> None:
+        width = len(SPANS) + 1
+        self.seen = 0
+        self.levels: Floats = np.full((count, width), np.nan)
+        self.low: Floats = np.full(count, np.inf)
+        self.high: Floats = np.full(count, -np.inf)
+        self.waiting: Floats = np.full((DELAY, count, width), np.nan)
+        self.known: Floats = np.full((count, width, MEMORY), np.inf)
+        self.met: NDArray[np.int64] = np.full((count, MEMORY), -1)
+        self._each = np.arange(count)
+
+    def step(self, values: Floats) -> Floats:
+        """Take one sample of each series (NaN: none) and give its surprise, 0 to 1; 0 for what cannot be judged yet."""
+        came = ~np.isnan(values)
+        self.low, self.high = np.fmin(self.low, values), np.fmax(self.high, values)
+        extent = self.high - self.low
+        extent = np.maximum(extent, FLAT * np.abs(self.high) + 1e-300)
+        self._move(values, came)
+        slot = self.seen % DELAY
+        ripe = self.waiting[slot].copy()
+        self.waiting[slot] = np.where(came[:, None], self.levels, np.nan)
+        to_ripe, to_now = self._distances(ripe, self.levels)
+        self._remember(ripe, to_ripe, (GRAIN * extent) ** 2)
+        self.seen += 1
+        nearest = np.sqrt(to_now.min(axis=1)) / extent
+        return np.where(came & np.isfinite(nearest), np.minimum(nearest, 1.0), 0.0)
+
+    def _move(self, values: Floats, came: NDArray[np.bool_]) -> None:
+        new = came & np.isnan(self.levels[:, 0])
+        if new.any():
+            self.levels[new] = values[new, None]
+        self.levels[:, 0] = np.where(came, values, self.levels[:, 0])
+        self.levels[:, 1:] += (self.levels[:, :1] - self.levels[:, 1:]) / SPANS
+
+    def _distances(self, ripe: Floats, now: Floats) -> Floats:
+        """Squared distances of two rows a series to all that it remembers [2, count, MEMORY]."""
+        apart = self.known - np.stack([ripe, now])[:, :, :, None]
+        apart *= apart
+        return np.asarray(apart.sum(axis=2))
+
+    def _remember(self, rows: Floats, distances: Floats, same: Floats) -> None:
+        """Keep the rows that are unlike those kept; note of the others when they were met."""
+        there = ~np.isnan(rows[:, 0])
+        nearest = distances.argmin(axis=1)
+        like = distances[self._each, nearest] < same
+        place = np.where(like, nearest, self.met.argmin(axis=1))
+        add = np.flatnonzero(there & ~like)
+        self.known[add, :, place[add]] = rows[add]
+        kept = np.flatnonzero(there)
+        self.met[kept, place[kept]] = self.seen
+
+
+def surprises(values: Floats) -> Floats:
+    """How surprising each value is after those before it [rows, series]; NaN is a missing sample."""
+    state = Surprise(values.shape[1])
+    return np.array([state.step(row) for row in values]).reshape(values.shape)
+
+
+def told(surprise: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """Scores 0 to 1 of one series' surprises, and the alarms: the first above the line (score 0.5) of each burst."""
+    score = surprise / (surprise + LINE)
+    alarm = np.zeros(len(score), dtype=bool)
+    last = -QUIET
+    for row in np.flatnonzero(surprise >= LINE).tolist():
+        if row - last >= QUIET:
+            alarm[row], last = True, row
+    return np.where(alarm, score, np.minimum(score, 0.499)), alarm
