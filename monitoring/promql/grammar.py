@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
+from monitoring.errors import BadQuery
 from monitoring.promql.lex import Token
 from monitoring.promql.ranges import postfixed
 from monitoring.promql.selector import label_selector, labels, selector
@@ -33,7 +34,10 @@ COMPARISONS = frozenset(("==", "!=", "<", ">", "<=", ">="))
 
 def written(query: str, steps: Steps) -> Node:
     """The tree of `query`, its selectors not yet placed. Raises BadQuery with line and column."""
-    return _Grammar(Words(query, steps)).query()
+    try:
+        return _Grammar(Words(query, steps)).query()
+    except RecursionError:  # calls take more of Python's stack than parentheses do
+        raise BadQuery("query is nested too deeply") from None
 
 
 class _Grammar:

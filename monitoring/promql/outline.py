@@ -35,7 +35,10 @@ def as_tree(query: str) -> Json:
     >>> as_tree("-up")["expr"]["name"]
     'up'
     """
-    return _node(written(query, AS_WRITTEN), 0)
+    try:
+        return _node(written(query, AS_WRITTEN), 0)
+    except RecursionError:
+        raise BadQuery("query is nested too deeply") from None
 
 
 def _node(node: Node, depth: int) -> Json:

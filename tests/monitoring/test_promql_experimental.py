@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from monitoring.errors import BadQuery
 from monitoring.promql import plan
+from monitoring.promql.outline import as_tree
 from monitoring.promql.pretty import formatted
 from monitoring.promql.response import instant_json
 from tests.promql_samples import ask, at
@@ -219,6 +220,13 @@ def test_there_is_more_than_one_way_to_write_it(query: str) -> None:
 def test_a_query_is_written_in_one_way(query: str, as_written: str) -> None:
     assert formatted(query) == as_written
     assert formatted(as_written) == as_written
+
+
+@pytest.mark.parametrize("query", ["abs(" * 199 + "x" + ")" * 199, "(" * 199 + "x" + ")" * 199, "+".join("x" * 1000)])
+def test_what_is_too_deep_to_be_written_out_is_refused_and_no_crash(query: str) -> None:
+    for read in (formatted, as_tree):
+        with contextlib.suppress(BadQuery):
+            assert read(query)
 
 
 WORDS = r"""x offset by on group_left ignoring fill anchored smoothed sum rate info step range min_of bool and or unless
