@@ -20,6 +20,8 @@ LOOKBACK_S = 300.0
 API_TIMEOUT_S = 30.0
 """What a query of `/api/v1` may take; a reading of ours has the client's own timeout, since somebody waits."""
 SLACK_S = 1.0
+EXACT = ("nocache", "1")
+"""VictoriaMetrics would move start and end to multiples of the step; the others pass over this."""
 ORDERED = re.compile(r"\b(sort\w*|topk|bottomk|limitk)\b")
 """Functions whose result comes in an order that means something."""
 
@@ -105,7 +107,7 @@ class RemoteBackend:
             result = await aside(reply.size, remote_shapes.instant, reply, start_ms)
         else:
             span = ("start", f"{start_ms / 1000:.3f}"), ("end", f"{end_ms / 1000:.3f}"), ("step", f"{step_ms / 1000:g}")
-            reply = await self._client.post("query_range", (*params, *span), wait_s)
+            reply = await self._client.post("query_range", (*params, *span, EXACT), wait_s)
             times = np.arange(start_ms, end_ms + 1, step_ms, dtype=np.int64)
             result = await aside(reply.size, remote_shapes.ranged, reply, times, step_ms)
         return result if ORDERED.search(query) else await aside(reply.size, remote_shapes.in_order, result)
