@@ -181,6 +181,7 @@ def _readings(slots: Slots, said: set[str]) -> list[tuple[Kind, float, bool]]:
         ("anomaly", 0.88, "anomaly" in said and not slots.thresholds),
         ("history", 0.9, past and concepts and (extreme or statistic is not None) and not (limits or slots.thresholds)),
         ("trend", 0.85, "trend" in said and subject),
+        ("value", 0.9, "count" in said and concepts and bool(servers) and not (slots.thresholds or slots.status)),
         ("count", 0.9, ("count" in said or statistic == "count") and subject),
         ("filter", 0.9, bool(slots.thresholds) and subject),
         (

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
-from monitoring.simulator.fleet import EPOCH, SimulatedFleet
+from monitoring.simulator.fleet import SimulatedFleet
+from monitoring.simulator.scenarios import Play
+from monitoring.simulator.shapes import EPOCH
+from monitoring.simulator.trace import Trace, draw, trace
 
-__all__ = ["EPOCH", "SimulatedFleet"]
+__all__ = ["EPOCH", "Play", "SimulatedFleet", "Trace", "draw", "trace"]

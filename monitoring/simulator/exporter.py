@@ -32,7 +32,8 @@ def _escaped(value: str) -> str:
 class Exporter:
     """An HTTP server on 127.0.0.1 at a free port: `/servers/NAME/metrics`."""
 
-    def __init__(self, pages: Mapping[str, Callable[[], bytes]]) -> None:
+    def __init__(self, pages: Mapping[str, Callable[[], bytes | None]]) -> None:
+        """A page that is None is refused: that server is down."""
         self._pages = pages
         self._runner: web.AppRunner | None = None
         self.port: int | None = None
@@ -58,4 +59,7 @@ class Exporter:
         page = self._pages.get(request.match_info["name"])
         if page is None:
             return web.Response(status=404, text="no such server\n")
-        return web.Response(body=page(), headers={"Content-Type": PAGE_TYPE})
+        body = page()
+        if body is None:
+            return web.Response(status=503, text="simulated: this server is down\n")
+        return web.Response(body=body, headers={"Content-Type": PAGE_TYPE})

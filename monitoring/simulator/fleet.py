@@ -4,38 +4,69 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
 
+from monitoring.errors import BadQuery
 from monitoring.ingest.targets import Target
 from monitoring.model import Batch, Labels, label_key
-from monitoring.simulator.exporter import Exporter, line_starts
-from monitoring.simulator.scenarios import Incident, incidents
-from monitoring.simulator.servers import SERVERS
-from monitoring.simulator.shapes import Floats
+from monitoring.simulator.exporter import Exporter
+from monitoring.simulator.kinds import KINDS
+from monitoring.simulator.registry import MetricSpec, shipped
+from monitoring.simulator.savings import PageWriter, Savings
+from monitoring.simulator.scenarios import Incident, Play, Stage
+from monitoring.simulator.servers import SIZE, fleet_of
+from monitoring.simulator.shapes import EPOCH, Floats
 from monitoring.simulator.timeline import Timeline
 
-EPOCH = datetime(2024, 1, 1, tzinfo=UTC).timestamp()
-"""A Monday, 00:00 UTC. Counters are 0 there; times before it are not simulated."""
 _STEPS_AT_ONCE = 60
 
 
 class SimulatedFleet:
-    """Fifteen servers of six types with a daily wave and three recurring incidents. Off until `start`.
+    """Servers of six types with daily, weekly and nightly habits, a schedule of incidents, and those that are started.
+    Off until `start`.
 
-    A value is a pure function of seed, epoch, server, series and time, so that a restart continues every counter and
-    `backfill` gives the very samples that scraping would have given.
+    A value is a pure function of seed, epoch, size, registry, plays and time, so that a restart continues every counter
+    and `backfill` gives the very samples that scraping would have given.
     """
 
-    def __init__(self, seed: int = 1, epoch: float = EPOCH, *, now: Callable[[], float] = time.time) -> None:
-        self._epoch = epoch
-        self._now = now
-        self._timelines = {name: Timeline(server, seed, epoch) for name, server in SERVERS.items()}
-        self._starts = {name: line_starts(timeline.page_labels) for name, timeline in self._timelines.items()}
-        self._exporter = Exporter({name: partial(self._page_now, name) for name in SERVERS})
+    def __init__(
+        self,
+        seed: int = 1,
+        epoch: float = EPOCH,
+        *,
+        size: int = SIZE,
+        schedule: bool = True,
+        topology: bool = True,
+        registry: Sequence[MetricSpec] = (),
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """`schedule`: play the incidents that come back. `topology`: servers say whom they depend on. `registry`: more
+        metrics. Raises ValueError where `size` is below one server of each type."""
+        self.seed, self.size, self.schedule = seed, size, schedule
+        self.stage = Stage(fleet_of(size))
+        self.plays: tuple[Play, ...] = ()
+        """What was started, beside the schedule."""
+        self.lean = True
+        """Pages are made from a baseline and differences; without it each is computed anew. The bytes are the same."""
+        self.savings = Savings()
+        self._epoch, self._now = epoch, now
+        self._timelines = {
+            name: Timeline(
+                server,
+                self.stage,
+                seed,
+                epoch,
+                schedule=schedule,
+                registry=(*shipped(), *registry),
+                calls=[on for caller, on in self.stage.edges if topology and caller == name],
+            )
+            for name, server in self.stage.servers.items()
+        }
+        self._writers = {name: PageWriter(timeline, self.savings) for name, timeline in self._timelines.items()}
+        self._exporter = Exporter({name: partial(self._page_now, name) for name in self._timelines})
 
     @property
     def running(self) -> bool:
@@ -44,7 +75,7 @@ class SimulatedFleet:
 
     def names(self) -> list[str]:
         """The servers' names."""
-        return list(SERVERS)
+        return list(self._timelines)
 
     def targets(self) -> tuple[Target, ...]:
         """What to scrape: every server while the exporter serves, else nothing."""
@@ -53,18 +84,52 @@ class SimulatedFleet:
             return ()
         return tuple(
             Target(f"http://127.0.0.1:{port}/servers/{name}/metrics", label_key(server.labels))
-            for name, server in SERVERS.items()
+            for name, server in self.stage.servers.items()
         )
 
     async def start(self) -> None:
         """Begins to serve the pages; harmless where they are served already."""
         if not self.running:
-            await asyncio.to_thread(self.value, next(iter(SERVERS)), "node_load1", self._now())
+            await asyncio.to_thread(self.page, next(iter(self._timelines)), self._now())
             await self._exporter.start()
 
     async def stop(self) -> None:
         """Ends serving: `targets` is empty then, and what was collected stays."""
         await self._exporter.stop()
+
+    def play(self, plays: Iterable[Play]) -> None:
+        """From now on these were started, and no others. Raises BadQuery for one that cannot be."""
+        wanted = tuple(sorted(plays, key=lambda play: (play.start, play.id)))
+        for play in wanted:
+            self.check(play)
+        self.plays = wanted
+        for timeline in self._timelines.values():
+            timeline.play(wanted)
+
+    def check(self, play: Play) -> None:
+        """Raises BadQuery, with what there is instead, for a play that this fleet cannot give."""
+        if play.kind not in KINDS:
+            raise BadQuery(f"no scenario named '{play.kind}'; there are {', '.join(KINDS)}")
+        if play.server not in self.stage.servers:
+            raise BadQuery(f"no simulated server '{play.server}'; there are {', '.join(self.names())}")
+        roles = KINDS[play.kind].roles
+        if self.stage.servers[play.server].role not in roles:
+            raise BadQuery(
+                f"'{play.kind}' cannot begin on '{play.server}'; it can on servers of type {', '.join(roles)}"
+            )
+
+    def begin(self, kind: str, start: float, server: str | None = None, minutes: float | None = None) -> Play:
+        """Lets a scenario begin at the first whole minute from `start` on; without `server` on the usual one.
+
+        Raises BadQuery.
+        """
+        known = KINDS.get(kind)
+        usual = next((s.name for s in self.stage.servers.values() if known and s.role == known.roles[0]), "")
+        duration = (minutes or (known.minutes if known else 0)) * 60.0
+        play = Play(kind, server or usual, -(-start // 60) * 60, duration)
+        self.check(play)
+        self.play((*self.plays, play))
+        return play
 
     def value(self, server: str, metric: str, t: float, **labels: str) -> float:
         """The value at `t` (Unix seconds) of the first series of that name with these labels. Raises KeyError."""
@@ -77,9 +142,16 @@ class SimulatedFleet:
 
     def page(self, server: str, t: float) -> bytes:
         """The page of one server at `t` (Unix seconds), in the text format 0.0.4."""
-        values = self._timelines[server].at(np.array([t]))[:, 0].tolist()
-        starts = self._starts[server]
-        return "".join([f"{start}{value!r}\n" for start, value in zip(starts, values, strict=True)]).encode()
+        writer = self._writers[server]
+        return writer.page(t) if self.lean else writer.anew(t)
+
+    def down(self, server: str, t: float) -> bool:
+        """True where a server does not answer at `t` (Unix seconds)."""
+        return bool(self._timelines[server].down(np.array([t]))[0])
+
+    def curve_bytes(self) -> int:
+        """What the curves of one day take in memory, for all servers."""
+        return sum(timeline.kept_bytes() for timeline in self._timelines.values())
 
     def backfill(self, end: float, hours: float = 25.0, step_s: float = 60.0) -> Iterator[Batch]:
         """The samples of the `hours` up to `end`, one each `step_s`, `up` included; oldest first, an hour a batch."""
@@ -90,20 +162,32 @@ class SimulatedFleet:
             yield self._between(times[first : first + _STEPS_AT_ONCE])
 
     def incidents(self, start: float, end: float) -> list[Incident]:
-        """The truth: every incident that is under way at some time from `start` to `end` (Unix seconds)."""
-        return list(incidents(self._epoch, start, end))
+        """The truth: every incident under way at some time from `start` to `end` (Unix seconds), by its start."""
+        scheduled = self.stage.recurring(start, end, self._epoch) if self.schedule else ()
+        begun = [play for play in scheduled if play.start >= self._epoch]
+        begun += [play for play in self.plays if play.start <= end and play.end >= start]
+        return [self.stage.incident(play) for play in sorted(begun, key=lambda play: (play.start, play.id))]
 
     def _between(self, times: Floats) -> Batch:
         series: list[Labels] = []
         values = []
+        answered = []
         for name, timeline in self._timelines.items():
-            target = SERVERS[name].labels
+            target = self.stage.servers[name].labels
             series += [{**labels, **target} for labels in timeline.page_labels]
             series.append({"__name__": "up", **target})
-            values += [timeline.at(times), np.ones((1, len(times)))]
+            up = ~timeline.down(times)
+            values += [timeline.at(times), up[np.newaxis].astype(np.float64)]
+            answered += [
+                np.broadcast_to(up, (len(timeline.page_labels), len(times))),
+                np.ones((1, len(times)), np.bool_),
+            ]
+        kept = np.concatenate(answered).reshape(-1)
         index = np.repeat(np.arange(len(series), dtype=np.int32), len(times))
         stamps = np.tile(np.round(times * 1000).astype(np.int64), len(series))
-        return Batch(series, index, stamps, np.concatenate(values).reshape(-1))
+        return Batch(series, index[kept], stamps[kept], np.concatenate(values).reshape(-1)[kept])
 
-    def _page_now(self, server: str) -> bytes:
-        return self.page(server, self._now())
+    def _page_now(self, server: str) -> bytes | None:
+        """The page as of now; None where the server is down."""
+        now = self._now()
+        return None if self.down(server, now) else self.page(server, now)

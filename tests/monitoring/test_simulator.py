@@ -31,15 +31,16 @@ def by_series(batch: Batch) -> dict[tuple[tuple[str, str], ...], list[float]]:
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not():
-    pages = {name: FLEET.page(name, NOW) for name in FLEET.names()}
-    assert pages == {name: SimulatedFleet().page(name, NOW) for name in FLEET.names()}
+    again = SimulatedFleet()
+    pages = {name: FLEET.page(name, NOW) for name in ("web-01", "web-02", "db-01", "batch-03")}
+    assert pages == {name: again.page(name, NOW) for name in pages}
     assert pages["web-01"] != SimulatedFleet(seed=2).page("web-01", NOW)
     assert pages["web-01"] != pages["web-02"]
 
 
 async def test_a_scrape_equals_the_backfill_at_the_same_time():
     now = 60.0 * 29_400_000
-    fleet, kept = SimulatedFleet(now=lambda: now), []
+    fleet, kept = SimulatedFleet(size=6, now=lambda: now), []
 
     async def append(batch: Batch) -> int:
         kept.append(batch)
@@ -93,7 +94,7 @@ def test_a_counter_is_the_integral_of_its_parts():
                 - FLEET.value("db-02", "node_cpu_seconds_total", NOW - 86_400, cpu="0", mode=mode)
                 for mode in modes
             )
-            for modes in (("idle",), ("user", "system", "iowait"))
+            for modes in (("idle",), ("user", "system", "iowait", "steal"))
         )
         assert idle + other == pytest.approx(end - NOW + 86_400, rel=1e-6)
     total = sum(FLEET.value("web-01", "http_requests_total", NOW, code=code) for code in ("200", "404", "500"))
@@ -103,7 +104,7 @@ def test_a_counter_is_the_integral_of_its_parts():
 
 def test_every_incident_shows_where_its_truth_says():
     found = FLEET.incidents(NOW, NOW + 2 * 86_400)
-    assert {incident.scenario.name for incident in found} == {"memory_leak", "disk_fill", "db_saturation"}
+    assert {"memory_leak", "disk_fill", "db_saturation"} <= {incident.kind.name for incident in found}
 
     def used(server: str, kind: str, t: float, **labels: str) -> float:
         names = {"memory": ("MemAvailable", "MemTotal"), "filesystem": ("avail", "size")}[kind]
@@ -115,12 +116,12 @@ def test_every_incident_shows_where_its_truth_says():
 
     for incident in found:
         late = incident.end - 360
-        if incident.scenario.name == "memory_leak":
+        if incident.kind.name == "memory_leak":
             assert used("api-02", "memory", late) > 80 > used("api-02", "memory", incident.end + 120)
-        elif incident.scenario.name == "disk_fill":
+        elif incident.kind.name == "disk_fill":
             assert used("batch-01", "filesystem", late, mountpoint="/data") > 90
             assert used("batch-02", "filesystem", late, mountpoint="/data") < 60
-        else:
+        elif incident.kind.name == "db_saturation":
             assert FLEET.value("db-01", "pg_stat_activity_count", late, state="active") > 140
             assert rate("db-01", "node_cpu_seconds_total", late, mode="idle") < 0.5
             for server in ("web-01", "web-02", "web-03"):
@@ -145,10 +146,10 @@ async def test_the_record_has_the_servers_and_each_incident_once_with_its_end_wh
     await FleetRecord(SimulatedFleet(), cold).write(start + 600 * 60)  # a restart
     now, rows = start + 600 * 60, await cold.runs()
     played = fleet.incidents(start - 25 * 3600, now)
-    assert {(r.scenario, r.started, r.ended) for r in rows} == {
-        (i.scenario.name, i.start, i.end if i.end <= now else None) for i in played
+    assert {(r.id, r.started, r.ended) for r in rows} == {
+        (i.play.id, i.start, i.end if i.end <= now else None) for i in played
     }
     assert len(rows) == len(played) > 5
-    assert {r.ground_truth["server"] for r in rows} == {"api-02", "batch-01", "db-01"}
+    assert {"api-02", "batch-01", "db-01"} <= {r.ground_truth["server"] for r in rows}
     assert [t.id for t in await cold.templates()] == sorted(fleet.names())
     await cold.close()
