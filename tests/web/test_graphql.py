@@ -217,6 +217,19 @@ async def test_the_schema_can_be_read_by_tools(fleet: Any) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="function")
+async def test_a_server_that_came_after_the_reading_is_there(product: Any) -> None:
+    def gauge(name: str) -> Any:
+        return {"__name__": "server_cpu_usage", "server_id": name, "type": "web"}, [(product.now, 5.0)]
+
+    await product.write(gauge(f"old-{k:02}") for k in range(60))  # so many that a reading is renewed in the background
+    await rest(product, "/api/dashboard")
+    await product.write([gauge("new-01")])
+    found = (await ask(product, f'{{ server(id: "new-01") {whole("Server")} }}'))["server"]
+    assert (found["id"], found["type"]) == ("new-01", "web")
+    assert found["status"] in ("unknown", "healthy")
+
+
+@pytest.mark.asyncio(loop_scope="function")
 async def test_several_fields_are_one_reading_of_the_fleet(product: Any, make_servers: Any) -> None:
     await product.write(make_servers(product.now))
     text = (

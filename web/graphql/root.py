@@ -12,9 +12,12 @@ from graphql import GraphQLResolveInfo, default_field_resolver
 from starlette.datastructures import QueryParams
 
 from monitoring.errors import BadQuery
+from monitoring.fleet import FleetState, ServerState
+from monitoring.inventory import Server
 from monitoring.promql.response import instant_json, range_json
 from monitoring.queries import row_dicts
 from monitoring.timeseries import SeriesQuestion
+from web.live import server_json
 from web.parts import Parts
 from web.routes.ask import Ask, Context, answered
 from web.routes.fleet import matching
@@ -51,8 +54,10 @@ class Root:
 
     async def server(self, _info: Info, id: str) -> Json:  # noqa: A002 - the schema's name
         """One server. Raises UnknownServer."""
-        [found] = await self._matching({"ids": [(await self._parts.queries.inventory()).resolve(id).id]})
-        return self._server(found)
+        known = (await self._parts.queries.inventory()).resolve(id)
+        data = await self._parts.live.data()
+        found = next((server for server in data["servers"] if server["id"] == known.id), None)
+        return self._server(found or _not_read_yet(known))
 
     async def alerts(
         self, _info: Info, state: str, severity: str | None = None, window: str | None = None
@@ -108,6 +113,12 @@ def resolve(source: Any, info: Info, **arguments: Any) -> Any:
     """The value of a field. What JSON cannot say (NaN, infinities) is null, as in the JSON routes."""
     value = default_field_resolver(source, info, **arguments)
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _not_read_yet(server: Server) -> Json:
+    """A server whose first samples came after the reading."""
+    state = ServerState(server.id, server.type, server.type_guessed, server.simulated)
+    return server_json(state, FleetState(0.0, (), {}, "", None))
 
 
 def _given(**texts: str | None) -> Given:
