@@ -149,7 +149,13 @@ def load(**flags: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
-        wrong = "; ".join(": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in error.errors())
+        wrong = "; ".join(map(_said, error.errors()))
         raise BadSetting(f"settings cannot be used: {wrong} (see docs/configuration.md)") from None
     except ValueError as error:
         raise BadSetting(f"settings cannot be read: {error}") from None
+
+
+def _said(error: Any) -> str:
+    """The field and what is wrong with it; of fields that do not go together, only the latter."""
+    place, message = ".".join(map(str, error["loc"])), error["msg"].removeprefix("Value error, ")
+    return f"{place}: {message}" if place else message

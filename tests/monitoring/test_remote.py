@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from monitoring.remote import RemoteBackend, RemoteSeries
 from monitoring.remote_address import place
 from monitoring.remote_http import PrometheusClient
 from monitoring.remote_inventory import FEW, KnownSeries
+from tests.redis_servers import certificates
 
 NOW = 1_760_000_400.0
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -67,13 +69,19 @@ def fault(status: int, kind: str = "", error: str = "", **headers: str) -> web.R
 
 @pytest.fixture
 async def peer() -> AsyncIterator[Peer]:
+    async with serving() as peer:
+        yield peer
+
+
+@contextlib.asynccontextmanager
+async def serving(context: ssl.SSLContext | None = None) -> AsyncIterator[Peer]:
     peer, app = Peer(), web.Application()
     app.router.add_route("*", "/{tail:.*}", peer.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
     await site.start()
-    peer.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    peer.url = f"http{'s' if context else ''}://127.0.0.1:{runner.addresses[0][1]}"
     yield peer
     await runner.cleanup()
 
@@ -266,6 +274,20 @@ def test_a_place_that_cannot_be_used_is_refused_with_the_way_out(url: str, more:
     with pytest.raises(BadSetting, match=said) as caught:
         place(url, **more)
     assert "s3cret" not in str(caught.value)
+
+
+async def test_tls_is_verified_and_a_client_certificate_is_shown(tmp_path: Path) -> None:
+    files, other = certificates(tmp_path / "ours"), certificates(tmp_path / "other")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=files.ca)
+    context.load_cert_chain(files.cert, files.key)
+    context.verify_mode = ssl.CERT_REQUIRED
+    async with serving(context) as peer:
+        async with client(peer.url, ca=files.ca, cert=files.cert, key=files.key) as connection:
+            assert (await ask(connection))["resultType"] == "vector"
+        async with client(peer.url, ca=other.ca, cert=files.cert, key=files.key) as connection:
+            with pytest.raises(BackendUnavailable, match="prometheus_ca") as caught:
+                await ask(connection)
+            assert caught.value.cause == "tls"
 
 
 async def test_of_a_metric_with_many_series_only_what_names_servers_is_asked_for(peer: Peer) -> None:
