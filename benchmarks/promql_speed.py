@@ -116,6 +116,7 @@ class Server:
     nocache: bool = False
     times: dict[Asked, list[float]] = field(default_factory=dict)
     _connection: http.client.HTTPConnection | None = None
+    _used: float = 0.0
 
     def ask(self, asked: Asked, end: float, encoding: str) -> bytes:
         """The body of the answer."""
@@ -130,11 +131,12 @@ class Server:
 
     def send(self, method: str, path: str, body: str | bytes = "", headers: dict[str, str] | None = None) -> bytes:
         """One request on the connection; anything but success ends the run."""
-        if self._connection is None:
+        if self._connection is None or time.monotonic() - self._used > 2:  # an idle one may be closed by now
             self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         self._connection.request(method, path, body, headers or {})
         reply = self._connection.getresponse()
         found = reply.read()
+        self._used = time.monotonic()
         if reply.status >= 300:
             raise SystemExit(f"{self.name} answers {reply.status} to {path} {body[:200]!r}: {found[:300]!r}")
         return found

@@ -58,6 +58,12 @@ def range_json(result: Result) -> Json:
     return {"resultType": "matrix", "result": rows}
 
 
+def points(result: Result) -> int:
+    """How much there is to write, in points; the labels of a series cost as much as twenty."""
+    raw = sum(len(one.values) for one in result.series)
+    return result.values.size + raw + 20 * (len(result.labels) + len(result.series))
+
+
 def _texts(result: Result, order: Sequence[int]) -> Iterator[tuple[int, list[bytes], Bools | None]]:
     """Each row with its values as text, and where they are present (None: everywhere)."""
     together = max(1, _AT_ONCE // max(len(result.times_ms), 1))

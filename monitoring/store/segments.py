@@ -69,6 +69,16 @@ class Block:
         assert self._series is not None
         return self._series
 
+    def of(self, series_id: int, start_ms: int, end_ms: int) -> slice:
+        """Where the samples of one series with start < t ≤ end stand."""
+        series, starts = self.series()
+        place = int(series.searchsorted(series_id))
+        if place == len(series) or series[place] != series_id:
+            return slice(0, 0)
+        first, after = int(starts[place]), int(starts[place + 1])
+        low, high = self.times_ms[first:after].searchsorted((start_ms, end_ms), "right").tolist()
+        return slice(first + low, first + high)
+
     def oldest_ms(self) -> int:
         """The time of the oldest sample; there must be one."""
         return int(self.times_ms[self.series()[1][:-1]].min())
