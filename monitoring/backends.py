@@ -14,10 +14,10 @@ import numpy as np
 from monitoring.columns import Columns
 from monitoring.errors import BadQuery, QueryTooExpensive
 from monitoring.model import Labels, Matcher, Matrix, Selection, Series, Vector
-from monitoring.promql import TIMED_OUT, Limits, LongRange, Plan, Result, plan, run
+from monitoring.promql import TIMED_OUT, Limits, LongRange, Plan, Result, most_steps, plan, run
 
 IN_THREAD = 50_000
-"""Samples above which an evaluation leaves the event loop (about 5 ms)."""
+"""Samples and points above which an evaluation leaves the event loop (about 5 ms)."""
 
 
 class Samples(Protocol):
@@ -125,7 +125,7 @@ class LocalBackend:
         long_range = self._long_range()
         plans = [plan(query, _ms(time), _ms(time), 1, long_range=long_range) for query in queries]
         data = await self._read([selection for planned in plans for selection in planned.selections])
-        if _size(data) > IN_THREAD:
+        if _work(plans, data) > IN_THREAD:
             return await asyncio.to_thread(self._vectors, queries, time, plans, data)
         return self._vectors(queries, time, plans, data)
 
@@ -166,7 +166,7 @@ class LocalBackend:
         data = await self._read([selection for planned in plans for selection in planned.selections])
         parts = _shares(plans, data)
         work = partial(self._run_all, plans, parts)
-        results = await asyncio.to_thread(work) if _size(data) > IN_THREAD else work()
+        results = await asyncio.to_thread(work) if _work(plans, data) > IN_THREAD else work()
         found = []
         for (query, start, end, step), result, part in zip(asked, results, parts, strict=True):
             if result.kind in ("matrix", "string"):
@@ -179,7 +179,7 @@ class LocalBackend:
 
     async def _run(self, planned: Plan, data: Sequence[Columns], limits: Limits) -> Result:
         """A thread whose time is over is not waited for: it ends at its next look at the clock."""
-        if _size(data) > IN_THREAD:
+        if _work([planned], data) > IN_THREAD:
             return await asyncio.to_thread(run, planned, data, limits)
         return run(planned, data, limits)
 
@@ -192,9 +192,11 @@ def _ms(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def _size(data: Sequence[Columns]) -> int:
-    """How much there is to evaluate, in samples; a series costs as much as twenty of them."""
-    return sum(len(found.values) + 20 * len(found) for found in data)
+def _work(plans: Sequence[Plan], data: Sequence[Columns]) -> int:
+    """How much there is to evaluate, in samples and points; a series costs as much as twenty of them."""
+    samples = sum(len(found.values) + 20 * len(found) for found in data)
+    widest = max((len(found) for found in data), default=1)
+    return samples + sum(most_steps(planned) for planned in plans) * max(widest, 1)
 
 
 def _shares(plans: Sequence[Plan], data: Sequence[Columns]) -> list[Sequence[Columns]]:

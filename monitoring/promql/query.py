@@ -13,7 +13,7 @@ from monitoring.model import Selection, Series
 from monitoring.promql.evaluate import Evaluation
 from monitoring.promql.longrange import LongRange, rolled_up
 from monitoring.promql.parse import parse
-from monitoring.promql.tree import Kind, Node, Selector, Steps, Subquery, kind_of
+from monitoring.promql.tree import Kind, Node, Selector, Steps, Subquery, kind_of, parts_of
 from monitoring.promql.values import InstantVector, Ints, Limits, Result, Value, compact, named_off
 
 LOOKBACK_MS = 300_000
@@ -66,6 +66,18 @@ def plan(
         shown = "range vector" if kind == "matrix" else kind
         raise BadQuery(f'invalid expression type "{shown}" for range query, must be Scalar or instant Vector')
     return Plan(query, start_ms, end_ms, step_ms, lookback_ms, tuple(selections), root, kind)
+
+
+def most_steps(planned: Plan) -> int:
+    """At how many steps the finest part of the query is evaluated: its own, or those of a subquery."""
+    return _most_steps(planned.root, planned.start_ms, planned.end_ms, planned.step_ms)
+
+
+def _most_steps(node: Node, start_ms: int, end_ms: int, step_ms: int) -> int:
+    if isinstance(node, Subquery):
+        start_ms, step_ms = start_ms - node.range_ms, node.step_ms
+    own = (end_ms - start_ms) // step_ms + 1
+    return max(own, *(_most_steps(part, start_ms, end_ms, step_ms) for part in parts_of(node)), 1)
 
 
 def run(planned: Plan, data: Sequence[Sequence[Series]], limits: Limits | None = None) -> Result:

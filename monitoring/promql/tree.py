@@ -166,3 +166,17 @@ def bare(node: Node) -> Node:
     while isinstance(node, Paren):
         node = node.inner
     return node
+
+
+def parts_of(node: Node) -> tuple[Node, ...]:
+    """The expressions that it is made of."""
+    match node:
+        case Call(args=args):
+            return args
+        case Binary(left=left, right=right):
+            return left, right
+        case Aggregate(inner=inner, param=param):
+            return (inner,) if param is None else (param, inner)
+        case Subquery(inner=inner) | Negate(inner=inner) | Paren(inner=inner) | Constant(inner=inner):
+            return (inner,)
+    return ()
