@@ -38,7 +38,7 @@ At = Annotated[
     Field(ge=0, le=32_503_680_000, allow_inf_nan=False, description="RFC 3339 or Unix seconds"),
 ]
 Status = Literal["healthy", "warning", "critical", "offline", "unknown"]
-AlertState = Literal["firing", "resolved", "all"]
+AlertState = Literal["pending", "firing", "resolved", "all"]
 Severity = Literal["warning", "critical"]
 Question = Annotated[str, Field(min_length=1, max_length=2000)]
 

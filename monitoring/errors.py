@@ -10,7 +10,8 @@ OpenManagerError
 │   ├── UnknownServer  … that name a server that is not there (carries the closest names)
 │   └── UnknownMetric  … that name a metric that is not there (carries the closest names)
 ├── QueryTooExpensive  the asker: more samples, points or time than allowed
-└── BadSetting         the operator: a setting, rule or targets file that cannot be used
+└── BadSetting         the operator: a setting or a targets file that cannot be used
+    └── BadRule        … a rule of a rule file (names file, group, rule and reason)
 """
 
 from __future__ import annotations
@@ -78,3 +79,17 @@ class QueryTooExpensive(OpenManagerError):
 
 class BadSetting(OpenManagerError):
     """A setting or a file of the operator cannot be used; the message names it and the way out."""
+
+
+class BadRule(BadSetting):
+    """A rule, group or file of rules that cannot be used; None where the fault is not in one group or rule."""
+
+    def __init__(self, file: str, group: str | None, rule: str | None, reason: str) -> None:
+        place = "".join(
+            (f"rule file '{file}'", f", group '{group}'" if group else "", f", rule '{rule}'" if rule else "")
+        )
+        super().__init__(f"{place}: {reason}")
+        self.file = file
+        self.group = group
+        self.rule = rule
+        self.reason = reason

@@ -16,6 +16,9 @@ IDENTITY = ("server_id", "server", "host", "host_name", "hostname", "nodename", 
 
 PARTS = ("mountpoint", "volume", "path", "system_filesystem_mountpoint")
 
+ABOUT_ALERTS = ("ALERTS", "ALERTS_FOR_STATE")
+"""Series of the rules' evaluation: that an alert about a server was written does not say that the server lives."""
+
 TYPE = ("role", "type", "server_type")
 
 
@@ -134,7 +137,7 @@ def build(series: Iterable[Labels], catalog: Catalog) -> Inventory:
         metric = labels.get("__name__", "")
         metrics.add(metric)
         parts.update(labels[name] for name in PARTS if name in labels)
-        if (found := _identity(labels, names)) is None:
+        if (found := _identity(labels, names)) is None or metric in ABOUT_ALERTS:
             continue
         server = servers.setdefault(found, Server(found))
         server.metrics.add(metric)

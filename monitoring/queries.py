@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from engines.matching import closest
-from monitoring import analysis, ranges, tables
+from monitoring import alerts_told, analysis, ranges, tables
+from monitoring.alerts_record import NOTHING, AlertRecord, Present
 from monitoring.backends import Backend
 from monitoring.catalog import Catalog, Concept
-from monitoring.errors import BadQuery, UnknownMetric
+from monitoring.errors import BadQuery, StoreUnavailable, UnknownMetric
 from monitoring.expressions import expression
 from monitoring.fleet import SEVERITY, FleetState, fleet_state
 from monitoring.inventory import Inventory, any_of, build
 from monitoring.reading import Reading
 from monitoring.windows import span
 
+log = logging.getLogger(__name__)
 LOOKS_LIKE_PROMQL = re.compile(r"[({\[+*/<>=]|\s-\s")
 
 
 class FleetQueries:
     """Questions to one backend. `clock` gives Unix seconds; `at` of any question rewinds it."""
 
-    def __init__(self, backend: Backend, catalog: Catalog, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, backend: Backend, catalog: Catalog, clock: Callable[[], float], record: AlertRecord | None = None
+    ) -> None:
+        """Without a `record` of alerts, only thresholds are told, by the samples that are there."""
         self.backend = backend
         self.catalog = catalog
         self._clock = clock
+        self._record = record
         self._inventory: tuple[int, Inventory] | None = None
         self._building = asyncio.Lock()
 
@@ -113,18 +120,30 @@ class FleetQueries:
         *,
         at: float | None = None,
     ) -> Reading:
-        """Thresholds that are reached now and servers that are gone; with `window`, those of the past too."""
-        if state not in ("firing", "resolved", "all"):
-            raise BadQuery(f"no alert state '{state}'; there are firing, resolved and all")
+        """What fires, by rules; with `window`, or a `state` beside firing and pending, what fired in that time."""
+        if state not in ("pending", "firing", "resolved", "all"):
+            raise BadQuery(f"no alert state '{state}'; there are pending, firing, resolved and all")
         if severity not in (None, "warning", "critical"):
             raise BadQuery(f"no severity '{severity}'; there are warning and critical")
-        now = tables.alerts(await self.state(at), self.catalog, severity, _limit(limit, 100))
+        time, most = self._at(at), _limit(limit, 100)
+        present = await self._alerts()
+        if window is None and state == "pending":
+            return alerts_told.pending(present, self.catalog, severity, most)
         if window is None and state == "firing":
-            return now
-        start, end = span(window or "24h", self._at(at))
-        return await ranges.past_alerts(
-            self.backend, self.catalog, await self.inventory(), start, end, state, severity, _limit(limit, 100)
-        )
+            return await alerts_told.now(self._record, present, await self.state(time), self.catalog, severity, most)
+        start, end = span(window or "24h", time)
+        source = alerts_told.Source(self.backend, self.catalog, await self.inventory(), self._record, present)
+        return await alerts_told.past(source, start, end, state, severity, most)
+
+    async def _alerts(self) -> Present:
+        """The record of alerts; empty where there is none, or it is away and samples are not."""
+        if self._record is None:
+            return NOTHING
+        try:
+            return await self._record.present()
+        except StoreUnavailable as error:
+            log.warning("alerts.not_read cause=%s", error.cause)
+            return NOTHING
 
     async def compare(
         self,

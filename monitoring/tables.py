@@ -126,15 +126,20 @@ def vector(found: Vector, inventory: Inventory, concept: Concept | None) -> Read
     )
 
 
-def alerts(state: FleetState, catalog: Catalog, severity: str | None, limit: int) -> Reading:
-    """One row for each threshold that is reached and each server that is gone."""
+def alert_rows(state: FleetState) -> list[tuple[Cell, ...]]:
+    """Server, concept, part, severity, value, threshold, "firing", since."""
     rows: list[tuple[Cell, ...]] = []
     for s in state.servers:
         if s.status == "offline":
             seen = None if s.last_seen is None else rfc3339(s.last_seen)
             rows.append((s.id, "up", None, "critical", 0.0, None, "firing", seen))
         rows += [(s.id, r.concept, r.part, r.level, r.value, r.threshold, "firing", None) for r in s.reasons]
-    rows = [row for row in rows if severity in (None, row[3])]
+    return rows
+
+
+def alerts(state: FleetState, severity: str | None, limit: int) -> Reading:
+    """One row for each threshold that is reached and each server that is gone."""
+    rows = [row for row in alert_rows(state) if severity in (None, row[3])]
     text = "; ".join(f"{row[0]} {row[1]}{f' {row[2]}' if row[2] else ''} {row[3]}" for row in rows[:10])
     return Reading(
         f"{len(rows)} alerts firing" + (f": {text}." if rows else "."),

@@ -26,6 +26,7 @@ from assistant.understanding import Understanding
 from assistant.ways import Ways
 from mcp_server.server import HttpEndpoint, create_server, http_endpoint
 from monitoring import catalog as catalogue
+from monitoring.alerts_record import AlertRecord
 from monitoring.errors import StoreUnavailable
 from monitoring.ingest.validation import Gate
 from monitoring.ingest.written import MetadataBook
@@ -33,6 +34,7 @@ from monitoring.model import Selection
 from monitoring.queries import FleetQueries
 from monitoring.store.board import BoardStore
 from web import __version__, envelope, openapi
+from web.alerting import LoneLeader
 from web.backends import REFRESH_S, open_sources
 from web.cache import Cache
 from web.collection import Collection
@@ -43,6 +45,7 @@ from web.opening import background, open_store
 from web.parts import Answers, Parts, Sessions
 from web.performance import Measured, Performance, Routed
 from web.routes import (
+    alerts,
     ask,
     fleet,
     graphql,
@@ -101,7 +104,7 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> Fa
     )
     envelope.install(app)
     openapi.install(app)
-    for module in (ask, fleet, metrics, series, *PROMETHEUS, ingest, otlp, graphql, system, pages):
+    for module in (ask, alerts, fleet, metrics, series, *PROMETHEUS, ingest, otlp, graphql, system, pages):
         app.include_router(module.router)
     app.mount("/static", pages.Assets(directory=pages.STATIC))
     app.add_middleware(Routed)
@@ -136,7 +139,9 @@ async def _open(
     collector = Collector(settings, store, clock) if settings.collect else None
     collection = Collection(store, collector, said, clock)
     sources = open_sources(settings, store, boards, collection.metadata, clock, stack)
-    direct = FleetQueries(sources.backend, catalog, clock)
+    record = AlertRecord(store.connection, store.cold)
+    direct = FleetQueries(sources.backend, catalog, clock, record)
+    leader = LoneLeader(settings, store, direct, clock) if sources.remote is not None else None
     memory = FleetQueries(sources.memory, catalog, clock)
     holder: list[Parts] = []
     server = create_server(direct, _asker(holder), __version__, _recall(holder))
@@ -150,6 +155,7 @@ async def _open(
     leads = partial(_leads, collector, alone)
     idle_s = IDLE_S if sources.remote is None else REFRESH_S
     live = LiveFleet(direct, sources.changed, clock, boards, leads, idle_s)
+    boards.alert = live.stream.tell_alert
     answers, zone = Answers(store), local_zone()
     details: Cache[bytes] = Cache("details", len, fresh_s=5.0, stale_s=5.0, max_bytes=32 << 20, clock=clock)
     stack.push_async_callback(details.close)
@@ -169,9 +175,11 @@ async def _open(
         gate,
         said,
         performance,
+        record,
         collector,
         valkey,
         sources.remote,
+        leader,
         zone,
     )
     holder.append(parts)
@@ -199,6 +207,8 @@ async def _begin(parts: Parts, tasks: asyncio.TaskGroup) -> None:
     if parts.collector is not None:
         tasks.create_task(parts.collector.run(), name="collector")
         await parts.collector.lease.settled.wait()
+    if parts.leader is not None:
+        tasks.create_task(parts.leader.run(), name="alerts")
     tasks.create_task(parts.collection.run(), name="collection")
     tasks.create_task(parts.live.watch(), name="live")
     tasks.create_task(parts.live.follow(), name="board")

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from monitoring import catalog as catalogue
+from monitoring.backends import LocalBackend
 from monitoring.errors import StoreUnavailable
 from monitoring.ingest import host
 from monitoring.ingest.exposition import Metadata
@@ -16,6 +18,7 @@ from monitoring.ingest.targets import DroppedTarget, Target, TargetHealth, targe
 from monitoring.ingest.targets_file import TargetsFile
 from monitoring.ingest.validation import Gate
 from monitoring.model import Batch, Matcher
+from monitoring.queries import FleetQueries
 from monitoring.simulator import SimulatedFleet
 from monitoring.simulator.record import FleetRecord
 from monitoring.store.families import Families
@@ -23,6 +26,7 @@ from monitoring.store.lease import Lease
 from monitoring.store.redis import SampleStore
 from monitoring.store.steady import SteadyClock
 from monitoring.windows import rfc3339
+from web.alerting import alert_loop
 from web.feeds import feeds
 from web.settings import Settings
 
@@ -51,6 +55,14 @@ class Collector:
         """The loop while we lead."""
         self.lease = Lease(store.connection, settings.lease_ttl)
         self.gate = Gate(self.append, clock, settings.retention_s)
+        self.alerts = alert_loop(
+            settings,
+            store,
+            FleetQueries(LocalBackend(store), catalogue.load(), clock),
+            clock,
+            self.lease,
+            self.append,
+        )
         self._families = Families(store.connection)
         self._settings, self._store, self._clock = settings, store, clock
         self._begun_since: float | None = None
@@ -122,6 +134,7 @@ class Collector:
                 tasks.create_task(scrape.run(), name="scrape")
                 tasks.create_task(self._upkeep(), name="upkeep")
                 tasks.create_task(self._publish(), name="publish")
+                tasks.create_task(self.alerts.run(), name="alerts")
                 if self.fleet is not None:
                     tasks.create_task(self._follow(), name="demo")
                     tasks.create_task(self._backfill(self.fleet), name="backfill")

@@ -18,6 +18,8 @@ from fastapi import Request
 
 from assistant.engine import UnifiedAIEngine
 from assistant.mcp_client import ToolClient
+from monitoring.alerts_loop import AlertLoop
+from monitoring.alerts_record import AlertRecord
 from monitoring.backends import Backend
 from monitoring.errors import StoreUnavailable
 from monitoring.ingest.deltas import Totals
@@ -28,6 +30,7 @@ from monitoring.queries import FleetQueries
 from monitoring.store.redis import SampleStore
 from monitoring.store.server import EmbeddedValkey
 from web import __version__
+from web.alerting import LoneLeader
 from web.backends import Remote
 from web.cache import Cache
 from web.collection import Collection
@@ -122,15 +125,25 @@ class Parts:
     said: MetadataBook
     """What senders said about metrics."""
     performance: Performance
+    record: AlertRecord
+    """What fires, and fired."""
     collector: Collector | None = None
     """None where another process collects (`--no-collect`)."""
     valkey: EmbeddedValkey | None = None
     remote: Remote | None = None
     """The server of `--prometheus`; None where our own store is read."""
+    leader: LoneLeader | None = None
+    """Evaluates the rules beside the server of `--prometheus`."""
     zone: tzinfo = UTC
     started: float = field(default_factory=time.time)
     ready: bool = False
     totals: Totals = field(default_factory=Totals)
+
+    def alert_loop(self) -> AlertLoop | None:
+        """The evaluation of rules of this process; another may lead."""
+        if self.collector is not None:
+            return self.collector.alerts
+        return None if self.leader is None else self.leader.loop
 
     def mcp_state(self) -> str:
         """How the engine's own MCP route is."""

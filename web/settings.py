@@ -57,6 +57,16 @@ class Settings(BaseSettings):
     gcp_token_file: Path | None = Field(None, description="File with an access token, in place of Google's own login.")
     retention: str = Field("30d", description="How long samples are kept, as a duration.")
     rollup_retention: str = Field("400d", description="How long samples rolled up by five minutes are kept.")
+    rules: list[str] = Field(
+        default_factory=list, description="Rule files in Prometheus' format; paths, with * for several; repeatable."
+    )
+    default_rules: bool = Field(True, description="Evaluate the rules that come with the product, too.")
+    rule_interval: float = Field(15.0, ge=0.1, le=3600, description="Seconds between two evaluations of the rules.")
+    alert_history: str = Field("400d", description="How long it is known which alerts fired, as a duration.")
+    alert_flap_changes: int = Field(
+        6, ge=1, description="An alert that begins or ends more often within the window is flapping, and told once."
+    )
+    alert_flap_window: str = Field("30m", description="That window, as a duration.")
     session_ttl: str = Field("24h", description="How long a conversation can be taken up again, as a duration.")
     cache: int = Field(256, ge=16, description="Mebibytes of decoded samples that a process keeps in memory.")
     admin_api: bool = Field(False, description="Allow the admin API (deleting series).")
@@ -80,7 +90,7 @@ class Settings(BaseSettings):
     )
     log_level: str = Field("info", description="debug, info, warning or error.")
 
-    @field_validator("session_ttl", "retention", "rollup_retention")
+    @field_validator("session_ttl", "retention", "rollup_retention", "alert_history", "alert_flap_window")
     @classmethod
     def _a_duration(cls, text: str) -> str:
         try:
@@ -110,6 +120,16 @@ class Settings(BaseSettings):
     def session_ttl_s(self) -> float:
         """How long a conversation is kept, in seconds."""
         return seconds(self.session_ttl)
+
+    @property
+    def alert_history_s(self) -> float:
+        """How long the history of alerts is kept, in seconds."""
+        return seconds(self.alert_history)
+
+    @property
+    def alert_flap_window_s(self) -> float:
+        """The window in which changes are counted, in seconds."""
+        return seconds(self.alert_flap_window)
 
     @property
     def retention_s(self) -> float:

@@ -15,6 +15,8 @@ from web.middleware import HEADERS
 
 KEPT = 64
 """Changes that a reader who comes back may still be sent (`Last-Event-ID`)."""
+ALERTS = 32
+"""Events of alerts that a slow reader may still be sent; they are in the history anyway."""
 BEHIND = 16
 """A reader who is further behind than this is told to fetch anew."""
 ALIVE = b": alive\n\n"
@@ -40,6 +42,9 @@ class Stream:
         self.readers = 0
         self._kept: deque[bytes] = deque(maxlen=KEPT)
         self._next: asyncio.Future[None] | None = None
+        self.alerts = 0
+        """How many events of alerts were told; they have no number of their own."""
+        self._alerts: deque[bytes] = deque(maxlen=ALERTS)
 
     def push(self, seq: int, sent: bytes) -> None:
         """Send the change that leads from `seq` − 1 to `seq` to all."""
@@ -49,6 +54,16 @@ class Stream:
         self._kept.append(sent)
         self.seq = seq
         self.wake()
+
+    def tell_alert(self, body: bytes) -> None:
+        """Send the event of an alert, as JSON, to all."""
+        self._alerts.append(frame("alert", body))
+        self.alerts += 1
+        self.wake()
+
+    def alerts_after(self, count: int) -> list[bytes]:
+        """The events of alerts after the first `count`, of those that are kept."""
+        return list(self._alerts)[max(0, len(self._alerts) - (self.alerts - count)) :]
 
     def restart(self, seq: int) -> None:
         """Go on from `seq`, where no change leads to: all readers are told to fetch anew."""
@@ -121,16 +136,17 @@ class Realtime:
 
 
 async def _pour(stream: Stream, begin: bytes, send: Send) -> None:
-    at = stream.life, stream.seq
+    at, heard = (stream.life, stream.seq), stream.alerts
     await send({"type": "http.response.body", "body": begin, "more_body": True})
     while True:
-        if at == (stream.life, stream.seq):
+        if at == (stream.life, stream.seq) and heard == stream.alerts:
             await stream.changed()
-        body = ALIVE
+        told, heard = b"".join(stream.alerts_after(heard)), stream.alerts
+        body = told or ALIVE
         if at != (stream.life, stream.seq):
             news = stream.after(at[1]) if at[0] == stream.life else None
             at = stream.life, stream.seq
-            body = frame("reset", {"seq": at[1]}, at[1]) if news is None else b"".join(news)
+            body = (frame("reset", {"seq": at[1]}, at[1]) if news is None else b"".join(news)) + told
         await send({"type": "http.response.body", "body": body, "more_body": True})
 
 

@@ -27,8 +27,11 @@ _HOURS_AT_ONCE = 64
 _DIGEST = "backup_digest"
 """The fact that tells damage inside of blocks, which SQLite cannot see."""
 _KEYS_AT_ONCE = 500
+_EVER_S, _MOST_ALERTS = 1e12, 10_000_000
 _ALL_HOURS = -(1 << 31), 1 << 31
-_KINDS_OF_KEYS = ("series", "ids", "sizes", "spans", "hours:*", "open:*", "sealed:*", "cold:*", "un*", "json:*")
+_KINDS_OF_KEYS = (
+    *("series", "ids", "sizes", "spans", "hours:*", "open:*", "sealed:*", "cold:*", "un*", "json:*", "alerts*"),
+)
 
 
 class Copied(NamedTuple):
@@ -179,6 +182,7 @@ async def _copy_facts(source: ColdStore, target: ColdStore) -> None:
             await target.put_fact(key, text)
     await target.put_templates(await source.templates())
     await target.put_runs(await source.runs())
+    await target.put_alerts(await source.alerts(-_EVER_S, _EVER_S, (), _MOST_ALERTS))
 
 
 async def _values(store: SampleStore) -> AsyncIterator[list[Value]]:

@@ -6,6 +6,8 @@
 | `{om}:tick` | the fleet matrix of that version (`encode_tick`) |
 | channel `om:tick` | a line of JSON with `version` and `prev`, then the delta from `prev` |
 
+On the same subscription come the events of alerts (channel `om:alert`, `monitoring.alerts_record`).
+
 Nothing here has a time to live: what is shown goes stale, it does not vanish.
 """
 
@@ -13,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, NamedTuple
 
@@ -31,6 +33,7 @@ log = logging.getLogger(__name__)
 BOARD = "{om}:dash"
 TICK = "{om}:tick"
 CHANNEL = "om:tick"
+ALERTS = "om:alert"
 CODINGS = {"identity": "json", "gzip": "gz", "zstd": "zst"}
 """Content coding → field of `{om}:dash`."""
 RECONNECT_S = 0.5
@@ -86,6 +89,8 @@ class BoardStore:
         """True while `follow` hears the channel."""
         self.writes = 0
         """How often another process was heard to write samples."""
+        self.alert: Callable[[bytes], None] = _nobody
+        """Called with each event of an alert, as JSON, that any process wrote."""
 
     async def publish(
         self, version: int, prev: int, facts: Mapping[str, Any], bodies: Mapping[str, bytes], tick: bytes, delta: bytes
@@ -132,7 +137,7 @@ class BoardStore:
     async def _listen(self) -> AsyncGenerator[Message | None, None]:
         try:
             async with self._connection.redis.pubsub(ignore_subscribe_messages=False) as channel:
-                await channel.subscribe(WROTE, CHANNEL)
+                await channel.subscribe(WROTE, CHANNEL, ALERTS)
                 while True:
                     async with asyncio.timeout(SILENT_S):  # redis-py's own limit loses cancellations on Python 3.11
                         said = await channel.get_message(timeout=None)
@@ -144,6 +149,8 @@ class BoardStore:
                             yield None
                     elif said["channel"] == WROTE.encode():
                         self.writes += said["data"] != self._connection.name.encode()
+                    elif said["channel"] == ALERTS.encode():
+                        self.alert(said["data"])
                     elif said["type"] == "message":
                         head, _, delta = said["data"].partition(b"\n")
                         yield Message(**orjson.loads(head), delta=delta)
@@ -151,6 +158,10 @@ class BoardStore:
             raise unavailable(exc) from exc
         finally:
             await asyncio.sleep(0)  # redis-py does not wait until the socket of a channel is closed
+
+
+def _nobody(_: bytes) -> None:
+    """Nobody listens."""
 
 
 def encode_tick(tick: Tick) -> bytes:

@@ -65,3 +65,16 @@ class ScenarioRun(NamedTuple):
     ended: float | None
     parameters: dict[str, Any]
     ground_truth: dict[str, Any]
+
+
+class AlertRow(NamedTuple):
+    """One thing that happened to an alert; `body` is JSON. Unix seconds."""
+
+    id: str
+    time: float
+    kind: str
+    fingerprint: str
+    name: str
+    server: str | None
+    severity: str | None
+    body: str

@@ -87,7 +87,16 @@ CREATE TABLE rollup (
 CREATE INDEX rollup_by_day ON rollup (shard, day, metric, generation)
 """
 
-MIGRATIONS = (_FIRST, _ROLLUPS)
+_ALERTS = """
+CREATE TABLE alert_history (
+    shard INTEGER NOT NULL, id {name} NOT NULL, time DOUBLE PRECISION NOT NULL, kind TEXT NOT NULL,
+    fingerprint {name} NOT NULL, name TEXT NOT NULL, server TEXT, severity TEXT, body TEXT NOT NULL,
+    PRIMARY KEY (shard, id)
+);
+CREATE INDEX alert_history_by_time ON alert_history (shard, time)
+"""
+
+MIGRATIONS = (_FIRST, _ROLLUPS, _ALERTS)
 """What makes version 1, 2, … of the version before. A text that was released is never changed."""
 NEWEST = len(MIGRATIONS)
 

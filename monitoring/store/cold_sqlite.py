@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from monitoring.errors import StoreUnavailable
 from monitoring.store import sqlite_file
+from monitoring.store.cold_rows import AlertRow
 from monitoring.store.cold_schema import SQLITE
 from monitoring.store.cold_tables import Change, ColdStore
 
@@ -74,6 +75,11 @@ class SqliteArchive(SqliteStore):
 
     def _thread(self, name: str, limit_pages: int | None) -> _Thread:
         return _Thread(self.path, name, self._checked, sqlite_file.connect_to_archive, renames=False)
+
+    async def alerts(self, start: float, end: float, kinds: Sequence[str], limit: int) -> list[AlertRow]:
+        """None where the file was written before there was a history of alerts."""
+        there = await self._fetch("SELECT 1 FROM sqlite_master WHERE name = 'alert_history'")
+        return await super().alerts(start, end, kinds, limit) if there else []
 
 
 @dataclass(slots=True)

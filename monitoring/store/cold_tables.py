@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from monitoring.store.cold_rows import Catalogued, Rollup, ScenarioRun, Segment, ServerTemplate, Value
+from monitoring.store.cold_rows import AlertRow, Catalogued, Rollup, ScenarioRun, Segment, ServerTemplate, Value
 from monitoring.store.cold_schema import Dialect
 
 Row = Sequence[Any]
@@ -59,7 +59,12 @@ _PUT_RUN = """INSERT INTO scenario_execution_log (id, scenario, started, ended, 
     VALUES ($1, $2, $3, $4, $5, $6)
     ON CONFLICT (id) DO UPDATE SET scenario = excluded.scenario, started = excluded.started, ended = excluded.ended,
         parameters = excluded.parameters, ground_truth = excluded.ground_truth"""
-_TABLES = ("seg", "series", "fact")
+_PUT_ALERT = """INSERT INTO alert_history (shard, id, time, kind, fingerprint, name, server, severity, body)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (shard, id) DO NOTHING"""
+_ALERTS = """SELECT id, time, kind, fingerprint, name, server, severity, body FROM alert_history
+    WHERE shard = $1 AND time >= $2 AND time <= $3 {and_kinds} ORDER BY time DESC, id DESC LIMIT $4"""
+_DROP_ALERTS_BEFORE = "DELETE FROM alert_history WHERE shard = $1 AND time < $2"
+_TABLES = ("seg", "series", "fact", "alert_history")
 """Those with a shard."""
 _COUNTS = "SELECT count(*), min(hour), max(hour) FROM seg WHERE shard = $1"
 
@@ -238,6 +243,20 @@ class ColdStore(ABC):
         columns = "id, scenario, started, ended, parameters, ground_truth"
         rows = await self._fetch(f"SELECT {columns} FROM scenario_execution_log ORDER BY started, id")
         return [ScenarioRun(r[0], r[1], r[2], r[3], orjson.loads(r[4]), orjson.loads(r[5])) for r in rows]
+
+    async def put_alerts(self, rows: Sequence[AlertRow]) -> int:
+        """Keep what happened to alerts, each once; returns how many were new."""
+        return (await self._change(Change(_PUT_ALERT, [(self.shard, *row) for row in rows])))[0] if rows else 0
+
+    async def alerts(self, start: float, end: float, kinds: Sequence[str], limit: int) -> list[AlertRow]:
+        """What happened from `start` to `end`, newest first; of some kinds, or of all where none is named."""
+        places = ", ".join(f"${number}" for number in range(5, 5 + len(kinds)))
+        sql = _ALERTS.format(and_kinds=f"AND kind IN ({places})" if kinds else "")
+        return [AlertRow(*row) for row in await self._fetch(sql, self.shard, start, end, limit, *kinds)]
+
+    async def drop_alerts_before(self, time: float) -> int:
+        """Remove what happened earlier; returns how many rows."""
+        return (await self._change(Change(_DROP_ALERTS_BEFORE, [(self.shard, time)])))[0]
 
     async def status(self) -> dict[str, Any]:
         """Kind, place, bytes, rows, oldest and newest hour; raises like the others when there is no answer."""

@@ -58,9 +58,10 @@ class Product:
 
 
 @contextlib.asynccontextmanager
-async def running(data_dir: Path, **settings: Any) -> AsyncIterator[Product]:
+async def running(data_dir: Path, now: float = NOW, **settings: Any) -> AsyncIterator[Product]:
     """The application with its lifespan entered and left by one task, as a server does it."""
     product: Product
+    settings.setdefault("rule_interval", 3600)  # a round at the start, and for the requests that show rules
     app = create_app(Settings(local=False, demo=False, data_dir=data_dir, **settings), clock=lambda: product.now)
     begun, over = asyncio.Event(), asyncio.Event()
 
@@ -74,7 +75,7 @@ async def running(data_dir: Path, **settings: Any) -> AsyncIterator[Product]:
 
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=30) as client:
-        product = Product(app, client)
+        product = Product(app, client, now)
         task = asyncio.create_task(life())
         await begun.wait()
         try:

@@ -24,7 +24,7 @@ async def alerts(product: Any) -> list[dict[str, Any]]:
 async def test_a_threshold_is_a_rule_whose_query_finds_what_fires(fleet: Any) -> None:
     found = await rules(fleet)
     assert found.keys() == {f"{c}_{s}" for c in ("cpu", "memory", "disk") for s in ("critical", "warning")} | {
-        "up_critical"
+        *("up_critical", "target_down", "disk_full_soon")
     }
     for name, rule in found.items():
         rows = await fleet.query(rule["query"])
@@ -39,7 +39,7 @@ async def test_a_rule_and_its_alert_have_prometheus_shape(fleet: Any) -> None:
     assert rule.pop("evaluationTime") > 0
     assert rule.pop("query").endswith(">= 90")
     labels = {"concept": "cpu", "severity": "critical"}
-    summary = {"summary": "CPU is at 90 % or above"}
+    summary = {"summary": "CPU is at 90 % or above", "summary_ko": "CPU 90 % 이상입니다 (심각)"}
     assert rule == {
         "name": "cpu_critical",
         "type": "alerting",
@@ -88,7 +88,7 @@ async def test_rules_are_chosen_by_name_group_file_type_and_labels(fleet: Any) -
     assert await names(**{"file[]": "other.yml"}) == set()
     assert await names(type="record") == set()
     assert await names(type="alert", **{"file[]": "catalog.toml"}) == await names()
-    assert [r["alerts"] for r in (await rules(fleet, exclude_alerts="true")).values()] == [[]] * 7
+    assert [r["alerts"] for r in (await rules(fleet, exclude_alerts="true")).values()] == [[]] * 9
 
 
 async def test_groups_come_in_pages(fleet: Any) -> None:
@@ -99,7 +99,7 @@ async def test_groups_come_in_pages(fleet: Any) -> None:
         if "groupNextToken" not in page:
             break
         token = {"group_next_token": page["groupNextToken"]}
-    assert seen == [["cpu", "memory", "disk"], ["up"]]
+    assert seen == [["cpu", "memory", "disk"], ["up", "scraping", "outlook"]]
 
 
 @pytest.mark.asyncio(loop_scope="function")

@@ -147,7 +147,7 @@ async def listening(product: Any, last: str | None = None, *, wait: bool = False
             async with asyncio.timeout(5):
                 body = await sent.get()
             for block in body.decode().split("\n\n")[:-1]:
-                if not block.startswith(":"):
+                if not block.startswith((":", "event: alert")):
                     number, event, data = (line.partition(": ")[2] for line in block.split("\n"))
                     yield int(number), event, json.loads(data)
 

@@ -15,10 +15,10 @@ from monitoring.errors import BadQuery
 from monitoring.fleet import FleetState, ServerState
 from monitoring.inventory import Server
 from monitoring.promql.response import instant_json, range_json
-from monitoring.queries import row_dicts
 from monitoring.timeseries import SeriesQuestion
 from web.live import server_json
 from web.parts import Parts
+from web.routes.alerts import shown_alerts
 from web.routes.ask import Ask, Context, answered
 from web.routes.fleet import matching
 from web.routes.prometheus import asked_of, evaluated, times
@@ -104,9 +104,10 @@ class Root:
         """Read once a request for the same state, severity and window."""
         if asked not in self._reads:
             state, severity, window = asked
-            read = self._parts.queries.list_alerts(state or "firing", severity, window, 100)
+            read = shown_alerts(self._parts, state or "firing", severity, window)
             self._reads[asked] = asyncio.ensure_future(read)
-        return row_dicts(await self._reads[asked])
+        found: list[Json] = (await self._reads[asked])[0]
+        return found
 
 
 def resolve(source: Any, info: Info, **arguments: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Routes about the servers: dashboard, list, one server, changes as they come, alerts."""
+"""Routes about the servers: dashboard, list, one server, changes as they come."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from monitoring.expressions import expression
 from monitoring.fleet import SEVERITY
 from monitoring.inventory import IDENTITY, Server
-from monitoring.queries import row_dicts
 from monitoring.windows import span, step_for
 from web.board import Dashboard
 from web.envelope import EventStream, encoded, failure, json_bytes, success
 from web.live import LiveFleet
 from web.parts import Parts, parts
+from web.routes.alerts import shown_alerts
 from web.stream import Realtime
 
 router = APIRouter(prefix="/api")
@@ -109,25 +109,13 @@ async def server(request: Request, server_id: str, window: Annotated[str, Query(
     return json_bytes(await p.details.get((found.id, window), p.live.version(), make))
 
 
-@router.get("/alerts")
-async def alerts(
-    request: Request,
-    state: Annotated[str, Query()] = "firing",
-    severity: Annotated[str | None, Query()] = None,
-    window: Annotated[str | None, Query(max_length=60)] = None,
-) -> Response:
-    """What is firing, or fired within a window."""
-    reading = await parts(request).queries.list_alerts(state, severity, window, 100)
-    return success({"alerts": row_dicts(reading), "total": reading.total})
-
-
 async def _detail(p: Parts, found: Server, window: str) -> dict[str, Any]:
     data = await p.live.data()
     shown = next((s for s in data["servers"] if s["id"] == found.id), None)
     if shown is None:
         state = await p.queries.state()
         shown = {"id": found.id, "type": found.type, "status": "unknown", "as_of": state.time}
-    alerts = [row for row in row_dicts(await p.queries.list_alerts(limit=100)) if row["server"] == found.id]
+    alerts = [row for row in (await shown_alerts(p))[0] if row["server"] == found.id]
     return {"server": shown, "metrics": await _metrics(p, found.id, window), "alerts": alerts, "logs": []}
 
 

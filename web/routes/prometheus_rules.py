@@ -1,30 +1,27 @@
-"""Our thresholds as Prometheus' alerting rules, and what is firing by them."""
+"""The rules and what is pending or firing by them, in Prometheus' shape, from the record of alerts."""
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from monitoring.alerts import Alert
+from monitoring.alerts_record import Present
 from monitoring.errors import BadQuery
 from monitoring.listing import selector
 from monitoring.promql.format import plain
 from monitoring.promql.select import compile_matchers
-from monitoring.thresholds import Firing, ThresholdRule, firing, threshold_rules
 from monitoring.windows import rfc3339
-from web.live import FRESH_S
 from web.parts import Parts, parts
 from web.routes.prometheus_parameters import SELECTORS, Given, given, invalid, truth, whole
 from web.routes.prometheus_replies import Parameter, Schema, offer, ok
 
 router = APIRouter(prefix="/api/v1")
-FILE = "catalog.toml"
-"""Where thresholds stand: the catalogue of the product."""
 LABELS: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
 ALERT: Schema = {
     "type": "object",
@@ -41,20 +38,11 @@ GROUPS: Schema = {"type": "object", "properties": {"groups": {"type": "array", "
 Json = dict[str, Any]
 
 
-class _Evaluated(NamedTuple):
-    """All rules, evaluated together in one read of the fleet."""
-
-    rules: list[ThresholdRule]
-    firing: list[Firing]
-    at: str
-    took_s: float
-
-
 @offer(router, "/alerts", data={"type": "object", "properties": {"alerts": {"type": "array", "items": ALERT}}})
 async def alerts(request: Request) -> Response:
-    """What is firing."""
-    evaluated = await _evaluate(parts(request))
-    return ok({"alerts": [_alert(one) for one in evaluated.firing]})
+    """What is pending or firing."""
+    present = await _present(parts(request))
+    return ok({"alerts": [_alert(one) for one in present.alerts if one.state != "resolved"]})
 
 
 @offer(
@@ -71,7 +59,7 @@ async def alerts(request: Request) -> Response:
     data=GROUPS,
 )
 async def rules(request: Request) -> Response:
-    """The thresholds as alerting rules, a group for each concept; evaluated for this request, all in one read."""
+    """The rules by group: the catalogue's thresholds, a group for each concept, and those of rule files."""
     found = await given(request)
     wanted, limit = _chosen(found), _group_limit(found)
     bare = truth(found.get("exclude_alerts") or "false")
@@ -79,66 +67,69 @@ async def rules(request: Request) -> Response:
         text = found.get("exclude_alerts")
         why = f'error converting exclude_alerts: strconv.ParseBool: parsing "{text}": invalid syntax'
         raise invalid("exclude_alerts", why)
-    evaluated = await _evaluate(parts(request))
-    groups: dict[str, Json] = {}
-    for rule in evaluated.rules:
-        if wanted(rule):
-            group = groups.setdefault(rule.concept, _group(rule.concept, evaluated))
-            group["rules"].append(_rule_json(rule, evaluated, bare))
-    return ok(_page(list(groups.values()), limit, found.get("group_next_token")))
+    p = parts(request)
+    present = await _present(p)
+    groups = [_group(group, present, p.settings.rule_interval, wanted, bare) for group in present.groups]
+    return ok(_page([group for group in groups if group["rules"]], limit, found.get("group_next_token")))
 
 
-async def _evaluate(p: Parts) -> _Evaluated:
-    began = time.perf_counter()
-    state = await p.queries.state()
-    fires = await firing(p.queries, state)
-    every = threshold_rules(p.queries.catalog, await p.queries.inventory())
-    return _Evaluated(every, fires, rfc3339(state.time), round(time.perf_counter() - began, 6))
+async def _present(p: Parts) -> Present:
+    """The record; where this process evaluates, as of the newest samples."""
+    if (loop := p.alert_loop()) is not None:
+        await loop.refresh()
+    return await p.record.present()
 
 
-def _group(name: str, evaluated: _Evaluated) -> Json:
+def _group(group: Json, present: Present, interval_s: float, wanted: Any, bare: bool) -> Json:
+    rules = [rule for rule in group["rules"] if wanted(group, rule)]
+    last = max((rule["at"] for rule in group["rules"]), default=0.0)
     return {
-        "name": name,
-        "file": FILE,
-        "rules": [],
-        "interval": FRESH_S,
-        "limit": 0,
-        "evaluationTime": evaluated.took_s,
-        "lastEvaluation": evaluated.at,
+        "name": group["name"],
+        "file": group["file"],
+        "rules": [_rule(group, rule, present, bare) for rule in rules],
+        "interval": group["interval"] or interval_s,
+        "limit": group["limit"],
+        "evaluationTime": round(sum(rule["took_s"] for rule in group["rules"]), 6),
+        "lastEvaluation": rfc3339(last),
     }
 
 
-def _rule_json(rule: ThresholdRule, evaluated: _Evaluated, bare: bool) -> Json:
-    mine = [_alert(one) for one in evaluated.firing if one.rule.name == rule.name]
+def _rule(group: Json, rule: Json, present: Present, bare: bool) -> Json:
+    common = {
+        "name": rule["name"],
+        "query": rule["query"],
+        "labels": rule["labels"],
+        "health": "err" if rule["error"] else "ok" if rule["at"] else "unknown",
+        **({"lastError": rule["error"]} if rule["error"] else {}),
+        "evaluationTime": rule["took_s"],
+        "lastEvaluation": rfc3339(rule["at"]),
+    }
+    if rule["kind"] == "recording":
+        return {**common, "type": "recording"}
+    key = f"{group['file']};{group['name']}"
+    mine = [one for one in present.alerts if (one.group, one.rule) == (key, rule["name"]) and one.state != "resolved"]
+    states = {one.state for one in mine}
     return {
-        "state": "firing" if mine else "inactive",
-        "name": rule.name,
-        "query": rule.query,
-        "duration": 0,
-        "keepFiringFor": 0,
-        "labels": _labels(rule),
-        "annotations": {"summary": rule.summary},
-        "alerts": [] if bare else mine,
-        "health": "ok",
-        "evaluationTime": evaluated.took_s,
-        "lastEvaluation": evaluated.at,
+        **common,
+        "state": "firing" if "firing" in states else "pending" if states else "inactive",
+        "duration": rule["for"],
+        "keepFiringFor": rule["keep"],
+        "annotations": rule["annotations"],
+        "alerts": [] if bare else [_alert(one) for one in mine],
         "type": "alerting",
     }
 
 
-def _alert(one: Firing) -> Json:
-    part = {} if one.part is None else {"part": one.part}
+def _alert(one: Alert) -> Json:
+    kept = {} if one.ended_at is None else {"keepFiringSince": rfc3339(one.ended_at)}
     return {
-        "labels": {"alertname": one.rule.name, "server": one.server, **part, **_labels(one.rule)},
-        "annotations": {"summary": one.rule.summary},
-        "state": "firing",
-        "activeAt": rfc3339(one.since),
+        "labels": one.labels,
+        "annotations": one.annotations,
+        "state": one.state,
+        "activeAt": rfc3339(one.active_at),
+        **kept,
         "value": scientific(one.value),
     }
-
-
-def _labels(rule: ThresholdRule) -> dict[str, str]:
-    return {"concept": rule.concept, "severity": rule.severity}
 
 
 def scientific(value: float) -> str:
@@ -164,13 +155,13 @@ def _chosen(found: Given) -> Any:
     except BadQuery as error:
         raise invalid("match[]", str(error)) from None
 
-    def wanted(rule: ThresholdRule) -> bool:
+    def wanted(group: Json, rule: Json) -> bool:
         return (
-            kind != "record"
-            and (not names or rule.name in names)
-            and (not groups or rule.concept in groups)
-            and (not files or FILE in files)
-            and (not matches or any(match(_labels(rule)) for match in matches))
+            (not kind or rule["kind"].startswith(kind))
+            and (not names or rule["name"] in names)
+            and (not groups or group["name"] in groups)
+            and (not files or group["file"] in files)
+            and (not matches or any(match(rule["labels"]) for match in matches))
         )
 
     return wanted
