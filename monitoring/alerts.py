@@ -152,14 +152,14 @@ class Book:
             alert = self.alerts.get(key)
             if alert is None or alert.state == "resolved":
                 alert = self.alerts[key] = self._begun(key, rule, group, one, min(since.get(key, now), now), alert)
-            alert.ended_at = None
-            alert.value = one.value
-            if alert.state == "pending" and now - alert.active_at >= rule.for_s:
+            alert.ended_at, alert.value, alert.annotations = None, one.value, noted(rule, one)
+            begins = alert.state == "pending" and now - alert.active_at >= rule.for_s
+            if begins:
                 alert.state, alert.fired_at = "firing", alert.active_at + rule.for_s if key in since else now
-                events += self._changed(alert, "firing", now)
             if alert.state == "firing":
                 alert.peak = one.value if alert.peak is None else max(alert.peak, one.value)
-            alert.annotations = noted(rule, alert)
+            if begins:
+                events += self._changed(alert, "firing", now)
         for alert in [a for a in self.alerts.values() if (a.group, a.rule) == (group, rule.name)]:
             if alert.fingerprint not in seen:
                 events += self._ended(alert, rule.keep_s, now)
@@ -232,9 +232,9 @@ class Book:
 _template = lru_cache(2048)(Template)
 
 
-def noted(rule: Rule, alert: Alert) -> dict[str, str]:
-    """The rule's texts about this alert."""
-    return {name: _template(text).fill(alert.labels, alert.value) for name, text in rule.annotations.items()}
+def noted(rule: Rule, one: Row) -> dict[str, str]:
+    """The rule's texts about what it found."""
+    return {name: _template(text).fill(one.labels, one.value) for name, text in rule.annotations.items()}
 
 
 def event(alert: Alert, kind: Happening, time: float, **more: Any) -> Event:

@@ -17,8 +17,8 @@ from monitoring.rules import Rule
 from monitoring.thresholds import GONE, threshold_rules
 from monitoring.windows import step_for
 
-HISTORY_S = 86_400.0
-"""How far back it is looked; what holds for longer is dated there."""
+HISTORY_S = (86_400.0, 14 * 86_400.0)
+"""How far back it is looked, and for what holds longer than that; what holds still longer is dated there."""
 LATE_S = 1.0
 
 
@@ -39,16 +39,26 @@ async def began(queries: FleetQueries, rule: Rule, fresh: Sequence[Row], last: R
             before = rows_of(rule, zip(then.labels, then.values, strict=True), inventory, catalog)
             if not wanted & {fingerprint(one.labels) for one in before}:
                 return {}
-        matrix = await queries.backend.range(query, now - HISTORY_S, now, step_for(HISTORY_S))
+        return await _looked_up(queries, rule, query, wanted, now)
     except (BadQuery, QueryTooExpensive):
         return {}  # the rule itself was evaluated: it is only not known since when
-    times = zip(matrix.labels, _since(matrix), strict=True)
-    found = ((rows_of(rule, [(labels, 0.0)], inventory, catalog)[0], since) for labels, since in times)
-    since_when: dict[str, float] = {}
-    for one, since in found:
-        if (key := fingerprint(one.labels)) in wanted and since < now - LATE_S:
-            since_when.setdefault(key, since)
-    return since_when
+
+
+async def _looked_up(queries: FleetQueries, rule: Rule, query: str, wanted: set[str], now: float) -> dict[str, float]:
+    """Since when the last unbroken run of each lasts; further back where it fills the shorter time."""
+    inventory = await queries.inventory()
+    found: dict[str, float] = {}
+    for back_s in HISTORY_S:
+        step = step_for(back_s)
+        matrix = await queries.backend.range(query, now - back_s, now, step)
+        for labels, since in zip(matrix.labels, _since(matrix), strict=True):
+            [one] = rows_of(rule, [(labels, 0.0)], inventory, queries.catalog)
+            key = fingerprint(one.labels)
+            if key in wanted and since < now - LATE_S:
+                found[key] = min(since, found.get(key, since))
+        if min(found.values(), default=now) > now - back_s + step:
+            break
+    return found
 
 
 def rows_of(rule: Rule, found: Iterable[tuple[Labels, float]], inventory: Inventory, catalog: Catalog) -> list[Row]:

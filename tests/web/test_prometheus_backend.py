@@ -169,6 +169,8 @@ async def test_every_other_view_is_the_same_over_prometheus(pair: Pair) -> None:
         for one in (mine, theirs):
             one.pop("source", None)
             one.pop("environment", None)
+            for alert in one.get("alerts", []):  # what the record of each knows
+                alert["since"] = alert["fingerprint"] = None
             one.get("series", []).sort(key=lambda row: (row["metric"], row["server"], sorted(row["labels"].items())))
         assert same(mine, theirs), path
 
