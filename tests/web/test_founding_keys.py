@@ -144,8 +144,11 @@ async def test_a_fleet_in_another_redis_is_read_and_the_reading_can_be_turned_of
         await client.flushall()
         await add(client, "elsewhere", {}, {"cpu": "33"}, {})
         async with make_product(tmp_path / "a", scrape_interval=1, founding_redis_url=valkey.url) as product:
-            servers = await until(lambda: shown(product))
-            assert servers["elsewhere"]["cpu"] == 33.0
+
+            async def measured() -> bool:
+                return (await shown(product)).get("elsewhere", {}).get("cpu") == 33.0
+
+            assert await until(measured)
         await client.flushall()
     async with make_product(tmp_path / "b", founding_keys=False) as product:
         assert product.app.state.parts.collector.scrape.feeds == ()
