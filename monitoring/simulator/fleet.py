@@ -9,11 +9,9 @@ from functools import partial
 
 import numpy as np
 
-from monitoring.errors import BadQuery
 from monitoring.ingest.targets import Target
 from monitoring.model import Batch, Labels, label_key
 from monitoring.simulator.exporter import Exporter
-from monitoring.simulator.kinds import KINDS
 from monitoring.simulator.registry import MetricSpec, shipped
 from monitoring.simulator.savings import PageWriter, Savings
 from monitoring.simulator.scenarios import Incident, Play, Stage
@@ -39,14 +37,16 @@ class SimulatedFleet:
         *,
         size: int = SIZE,
         schedule: bool = True,
-        topology: bool = True,
+        topology: Iterable[tuple[str, str]] | None = None,
         registry: Sequence[MetricSpec] = (),
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`schedule`: play the incidents that come back. `topology`: servers say whom they depend on. `registry`: more
-        metrics. Raises ValueError where `size` is below one server of each type."""
+        """`schedule`: play the incidents that come back. `topology`: the (caller, callee) that servers tell of, without it
+        all. `registry`: more metrics. Raises ValueError where `size` is below one server of each type."""
         self.seed, self.size, self.schedule = seed, size, schedule
         self.stage = Stage(fleet_of(size))
+        self.topology = tuple(self.stage.edges if topology is None else topology)
+        self.registry = tuple(registry)
         self.plays: tuple[Play, ...] = ()
         """What was started, beside the schedule."""
         self.lean = True
@@ -61,7 +61,7 @@ class SimulatedFleet:
                 epoch,
                 schedule=schedule,
                 registry=(*shipped(), *registry),
-                calls=[on for caller, on in self.stage.edges if topology and caller == name],
+                calls=[on for caller, on in self.topology if caller == name],
             )
             for name, server in self.stage.servers.items()
         }
@@ -90,8 +90,13 @@ class SimulatedFleet:
     async def start(self) -> None:
         """Begins to serve the pages; harmless where they are served already."""
         if not self.running:
-            await asyncio.to_thread(self.page, next(iter(self._timelines)), self._now())
+            await asyncio.to_thread(self.prepare, self._now())
             await self._exporter.start()
+
+    def prepare(self, t: float) -> None:
+        """Makes the baseline's curves of the day of `t` (Unix seconds), where they are not made yet."""
+        for timeline in self._timelines.values():
+            timeline.at(np.array([t]))
 
     async def stop(self) -> None:
         """Ends serving: `targets` is empty then, and what was collected stays."""
@@ -101,33 +106,17 @@ class SimulatedFleet:
         """From now on these were started, and no others. Raises BadQuery for one that cannot be."""
         wanted = tuple(sorted(plays, key=lambda play: (play.start, play.id)))
         for play in wanted:
-            self.check(play)
+            self.stage.check(play)
         self.plays = wanted
         for timeline in self._timelines.values():
             timeline.play(wanted)
-
-    def check(self, play: Play) -> None:
-        """Raises BadQuery, with what there is instead, for a play that this fleet cannot give."""
-        if play.kind not in KINDS:
-            raise BadQuery(f"no scenario named '{play.kind}'; there are {', '.join(KINDS)}")
-        if play.server not in self.stage.servers:
-            raise BadQuery(f"no simulated server '{play.server}'; there are {', '.join(self.names())}")
-        roles = KINDS[play.kind].roles
-        if self.stage.servers[play.server].role not in roles:
-            raise BadQuery(
-                f"'{play.kind}' cannot begin on '{play.server}'; it can on servers of type {', '.join(roles)}"
-            )
 
     def begin(self, kind: str, start: float, server: str | None = None, minutes: float | None = None) -> Play:
         """Lets a scenario begin at the first whole minute from `start` on; without `server` on the usual one.
 
         Raises BadQuery.
         """
-        known = KINDS.get(kind)
-        usual = next((s.name for s in self.stage.servers.values() if known and s.role == known.roles[0]), "")
-        duration = (minutes or (known.minutes if known else 0)) * 60.0
-        play = Play(kind, server or usual, -(-start // 60) * 60, duration)
-        self.check(play)
+        play = self.stage.started(kind, start, server, minutes)
         self.play((*self.plays, play))
         return play
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from monitoring.errors import BadQuery
 from monitoring.simulator.kinds import KINDS, Kind, Knob, Place, Step, shows
 from monitoring.simulator.servers import Role, SimulatedServer, edges
 from monitoring.simulator.shapes import Floats
@@ -142,6 +143,27 @@ class Stage:
             while (begins := first + number * period) <= end:
                 yield Play(one.kind, server, begins, duration)
                 number += 1
+
+    def started(self, kind: str, start: float, server: str | None = None, minutes: float | None = None) -> Play:
+        """A play from the first whole minute from `start` on; without `server` on the usual one. Raises BadQuery."""
+        known = KINDS.get(kind)
+        usual = next((s.name for s in self.servers.values() if known and s.role == known.roles[0]), "")
+        duration = (minutes or (known.minutes if known else 0)) * 60.0
+        play = Play(kind, server or usual, -(-start // 60) * 60, duration)
+        self.check(play)
+        return play
+
+    def check(self, play: Play) -> None:
+        """Raises BadQuery, with what there is instead, for a play that these servers cannot give."""
+        if play.kind not in KINDS:
+            raise BadQuery(f"no scenario named '{play.kind}'; there are {', '.join(KINDS)}")
+        if play.server not in self.servers:
+            raise BadQuery(f"no simulated server '{play.server}'; there are {', '.join(self.servers)}")
+        roles = KINDS[play.kind].roles
+        if self.servers[play.server].role not in roles:
+            raise BadQuery(
+                f"'{play.kind}' cannot begin on '{play.server}'; it can on servers of type {', '.join(roles)}"
+            )
 
     def steps(self, play: Play) -> Iterator[tuple[str, Step]]:
         """(server, step) of all that a play does."""

@@ -53,7 +53,7 @@ def test_every_server_has_the_metrics_of_its_type() -> None:
         shown = set(re.findall(r"^([a-z_0-9]+)", fleet.page(server, NOW).decode(), re.MULTILINE))
         assert {"node_cpu_seconds_total", "node_boot_time_seconds", *names.split()} <= shown
     assert b'server_depends_on{on="db-01"} 1.0\n' in fleet.page("api-01", NOW)
-    assert b"server_depends_on" not in SimulatedFleet(size=6, topology=False).page("api-01", NOW)
+    assert b"server_depends_on" not in SimulatedFleet(size=6, topology=()).page("api-01", NOW)
 
 
 @pytest.mark.parametrize(
