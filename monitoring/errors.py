@@ -9,6 +9,7 @@ OpenManagerError
 │   ├── FailedQuery    … whose PromQL is sound, but not with the series that are there
 │   ├── UnknownServer  … that name a server that is not there (carries the closest names)
 │   └── UnknownMetric  … that name a metric that is not there (carries the closest names)
+├── DemoOff            the operator: what is asked for needs the simulated fleet (--demo)
 ├── QueryTooExpensive  the asker: more samples, points or time than allowed
 └── BadSetting         the operator: a setting or a targets file that cannot be used
     └── BadRule        … a rule of a rule file (names file, group, rule and reason)
@@ -71,6 +72,10 @@ class UnknownMetric(BadQuery):
         super().__init__(f"no metric named '{name}'{hint}")
         self.name = name
         self.closest = closest
+
+
+class DemoOff(OpenManagerError):
+    """There is no simulated fleet; the message says how to get one."""
 
 
 class QueryTooExpensive(OpenManagerError):

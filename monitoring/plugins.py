@@ -10,7 +10,8 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import entry_points
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol, runtime_checkable
 
 from monitoring.simulator.registry import Registry
@@ -119,7 +120,7 @@ class Plugins:
         for make in BUILT_IN:
             self._add(make().name, make)
         for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-            self._add(entry.name, lambda entry=entry: entry.load()())
+            self._add(entry.name, partial(_loaded, entry))
         self._begun: list[Plugin] = []
 
     async def initialize(self) -> None:
@@ -186,3 +187,8 @@ class Plugins:
         """Called where an exception is handled: a plugin's mistake must not stop the fleet."""
         self.failures[name, what] += 1
         log.warning("plugin.failed name=%s at=%s", name, what, exc_info=True)
+
+
+def _loaded(entry: EntryPoint) -> Plugin:
+    made: Plugin = entry.load()()
+    return made

@@ -7,14 +7,17 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from mcp_server.server import create_server, http_app, run_stdio
 from monitoring import catalog as catalogue
 from monitoring import inventory
+from monitoring.environment import detect
 from monitoring.errors import BackendUnavailable, BadQuery, BadSetting, QueryTooExpensive, StoreUnavailable
 from monitoring.listing import Families
+from monitoring.plugins import Plugins
 from monitoring.queries import FleetQueries
 from monitoring.store.backup import Copied, backup, restore
 from monitoring.store.board import BoardStore
@@ -90,14 +93,15 @@ async def _no_families() -> Families:
 
 
 async def check(settings: Settings) -> dict[str, Any]:
-    """Every connection that the settings lead to: what it is, and how it is."""
+    """What is in force, and every connection that the settings lead to: what it is, and how it is."""
+    effective = in_force(settings)
     async with AsyncExitStack() as stack:
         try:
             store, valkey = await open_store(settings, stack)
         except StoreUnavailable as error:
-            return {"store": error.cause, "message": str(error)}
+            return effective | {"store": error.cause, "message": str(error)}
         place = store.connection.address
-        facts: dict[str, Any] = {"redis": f"{place.kind} {place.shown}{' (embedded)' if valkey else ''}"}
+        facts: dict[str, Any] = effective | {"redis": f"{place.kind} {place.shown}{' (embedded)' if valkey else ''}"}
         try:
             await store.labels()
             status = await store.status()
@@ -123,6 +127,24 @@ async def _prometheus(settings: Settings, store: SampleStore, stack: AsyncExitSt
         cause = error.cause if isinstance(error, BackendUnavailable) else "refused_query"
         return {"prometheus": cause, "prometheus_message": str(error)}
     return {"prometheus": "connected", "prometheus_server": found}
+
+
+def in_force(settings: Settings) -> dict[str, Any]:
+    """What follows from the settings and from where we run: environment, simulated fleet, engine and collection."""
+    here = detect(settings.environment)
+    profile = here.profile(settings.profile)
+    limits = "" if here.cpu_limit is None and here.memory_limit_bytes is None else ", limited by the container"
+    plugins = ", ".join(f"{one['name']} {one['version']}" for one in Plugins(settings.disabled_plugins).report())
+    return {
+        "environment": f"{here.stage}, {here.cores:g} cores, {here.memory_bytes / 2**30:.1f} GiB of memory{limits}",
+        "simulated fleet": f"{'on' if settings.demo else 'off'}, profile {profile.name}: {profile.servers} servers "
+        f"each {profile.interval_s:g} s ({profile.manner}), seed {settings.demo_seed}",
+        "plugins": plugins or "none",
+        "engine": f"patterns+tfidf, embeddings {'present' if find_spec('sentence_transformers') else 'absent'}, "
+        f"tools within {settings.mcp_timeout:g} s",
+        "collection": f"{'on' if settings.collect else 'off'}, each {settings.scrape_interval:g} s, "
+        f"kept {settings.retention}",
+    }
 
 
 async def _collector(store: SampleStore) -> str:

@@ -7,12 +7,14 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from monitoring.errors import BadQuery, StoreUnavailable
+from monitoring.errors import DemoOff, StoreUnavailable
 from monitoring.ingest.exposition import Metadata
 from monitoring.ingest.written import MetadataBook
 from monitoring.store.families import Families
 from monitoring.store.redis import SampleStore
 from web.collector import KIND, Collector
+from web.demo import KEY as DEMO_KEY
+from web.demo import KIND as DEMO_KIND
 
 log = logging.getLogger(__name__)
 FOLLOW_S = 5.0
@@ -48,7 +50,7 @@ class Collection:
         if self._collector is not None and self._collector.leading:
             self._state, self._on = self._collector.state(), None
             return
-        state, demo = await asyncio.gather(*(self._store.get_json(KIND, key) for key in ("state", "demo")))
+        state, demo = await asyncio.gather(*(self._store.get_json(KIND, key) for key in ("state", DEMO_KEY)))
         self._state = state or (self._collector.state() if self._collector else {})
         self._on = (demo or {}).get("on")
 
@@ -99,22 +101,21 @@ class Collection:
 
     def generator(self) -> dict[str, Any]:
         """The simulated fleet, for `/api/data-generator`."""
-        return {
-            "running": self.demo_running(),
-            "simulated": True,
-            "servers": (self._state.get("demo") or {}).get("servers", []),
-            "interval_s": self._state.get("interval_s"),
-        }
+        demo: dict[str, Any] = self._state.get("demo") or {"servers": [], "interval_s": self._state.get("interval_s")}
+        return demo | {"running": self.demo_running(), "simulated": True}
 
-    async def switch(self, on: bool) -> None:
-        """Starts or stops the collection of simulated servers, in whichever process collects.
+    async def switch(self, change: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]) -> None:
+        """Changes what is wished of the simulated fleet, in whichever process collects.
 
-        Raises BadQuery where that was started without --demo, StoreUnavailable where it cannot be told.
+        `change` gets what is wished so far and the fleet's state, and returns what to wish from now on. Raises DemoOff
+        where that process was started without --demo, StoreUnavailable where it cannot be told.
         """
         await self.refresh()
-        if self._state.get("demo") is None:
-            raise BadQuery("the simulated fleet is off; start the collecting process with --demo")
-        await self._store.put_json(KIND, "demo", {"on": on})
+        state = self._state.get("demo")
+        if state is None:
+            raise DemoOff("there is no simulated fleet here; start the collecting process with --demo")
+        said = await self._store.get_json(DEMO_KIND, DEMO_KEY) or {}
+        await self._store.put_json(DEMO_KIND, DEMO_KEY, change(said, state))
         if self._collector is not None and self._collector.leading:
             await self._collector.obey()
         await self.refresh()

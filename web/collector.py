@@ -17,16 +17,15 @@ from monitoring.ingest.scrape import ScrapeLoop
 from monitoring.ingest.targets import DroppedTarget, Target, TargetHealth, target
 from monitoring.ingest.targets_file import TargetsFile
 from monitoring.ingest.validation import Gate
-from monitoring.model import Batch, Matcher
+from monitoring.model import Batch
 from monitoring.queries import FleetQueries
-from monitoring.simulator import SimulatedFleet
-from monitoring.simulator.record import FleetRecord
 from monitoring.store.families import Families
 from monitoring.store.lease import Lease
 from monitoring.store.redis import SampleStore
 from monitoring.store.steady import SteadyClock
 from monitoring.windows import rfc3339
 from web.alerting import alert_loop
+from web.demo import Demo
 from web.feeds import feeds
 from web.settings import Settings
 
@@ -35,8 +34,6 @@ UPKEEP_S = 60.0
 PUBLISH_S = 2.0
 KEPT_S = 86_400.0
 """What a collector published is shown for so long after it fell silent, with its age."""
-LOOK_S = 1.0
-HOUR_MS = 3_600_000
 
 KIND = "collector"
 """The kind of JSON value in the store through which the collector and the web processes speak."""
@@ -50,7 +47,7 @@ class Collector:
 
     def __init__(self, settings: Settings, store: SampleStore, clock: Callable[[], float]) -> None:
         """Reads the targets file at once. Raises BadSetting."""
-        self.fleet = SimulatedFleet() if settings.demo else None
+        self.demo = Demo(settings, store, self.append, clock) if settings.demo else None
         self.scrape: ScrapeLoop | None = None
         """The loop while we lead."""
         self.lease = Lease(store.connection, settings.lease_ttl)
@@ -80,8 +77,6 @@ class Collector:
         try:
             await self.lease.lead(self._term)
         finally:
-            if self.fleet is not None:
-                await self.fleet.stop()
             for feed in self._feeds:
                 await feed.close()
 
@@ -98,24 +93,17 @@ class Collector:
             raise
 
     async def obey(self) -> None:
-        """Starts or stops the simulated fleet as `POST /api/data-generator` last said; without a word it runs."""
-        if self.fleet is None:
-            return
-        said = await self._store.get_json(KIND, "demo")
-        wanted = said is None or said["on"] is not False
-        if wanted and not self.fleet.running:
-            await self.fleet.start()
-        elif not wanted and self.fleet.running:
-            await self.fleet.stop()
+        """Has the simulated fleet follow at once what was wished."""
+        if self.demo is not None:
+            await self.demo.obey()
 
     def state(self) -> dict[str, Any]:
         """What every process may know: where samples come from, the targets, the simulated fleet."""
-        demo = self.fleet
         return {
             "at": self._clock(),
             "local": self._settings.local,
             "interval_s": self._settings.scrape_interval,
-            "demo": None if demo is None else {"running": demo.running, "servers": demo.names()},
+            "demo": None if self.demo is None else self.demo.state(),
             "targets": [] if self.scrape is None else [target_json(health) for health in self.scrape.targets()],
             "dropped": [{"discoveredLabels": dict(one.discovered)} for one in self._dropped()],
         }
@@ -126,7 +114,6 @@ class Collector:
 
     async def _term(self, fence: int) -> None:
         log.info("collector.leads fence=%d", fence)
-        await self._try_to_obey()
         scrape = self.scrape = self._loop()
         self.lease.settled.set()
         try:
@@ -135,10 +122,8 @@ class Collector:
                 tasks.create_task(self._upkeep(), name="upkeep")
                 tasks.create_task(self._publish(), name="publish")
                 tasks.create_task(self.alerts.run(), name="alerts")
-                if self.fleet is not None:
-                    tasks.create_task(self._follow(), name="demo")
-                    tasks.create_task(self._backfill(self.fleet), name="backfill")
-                    tasks.create_task(self._record(self.fleet), name="record")
+                if self.demo is not None:
+                    tasks.create_task(self.demo.run(), name="demo")
         finally:
             self.scrape = None
             if self.lease.ending:
@@ -146,9 +131,11 @@ class Collector:
 
     async def _forget_switch(self) -> None:
         """A fleet that was stopped by hand runs again after a restart; not after a crash or a takeover."""
+        if self.demo is None:
+            return
         try:
             async with asyncio.timeout(1.0):
-                await self._store.put_json(KIND, "demo", {"on": None})
+                await self.demo.forget_stop()
         except (StoreUnavailable, TimeoutError) as error:
             log.info("demo.switch_kept error=%s", error)
 
@@ -162,12 +149,18 @@ class Collector:
             timeout_s=min(settings.scrape_timeout, settings.scrape_interval * 0.9),
             feeds=self._feeds,
             discover=self._file.run if self._file else None,
+            pace=self._pace,
             now=self._clock,
         )
 
     def _wanted(self) -> Iterable[Target]:
-        simulated = () if self.fleet is None else self.fleet.targets()
+        simulated = () if self.demo is None else self.demo.targets()
         return [*self._fixed, *(self._file.current() if self._file else ()), *simulated]
+
+    def _pace(self, target: Target) -> float | None:
+        """Seconds between two scrapes of a simulated server; None for all others, which have their own."""
+        simulated = self.demo is not None and ("simulated", "true") in target.labels_key
+        return self.demo.pace.interval_s if self.demo is not None and simulated else None
 
     def _dropped(self) -> Iterable[DroppedTarget]:
         return self._file.dropped if self._file else ()
@@ -202,44 +195,6 @@ class Collector:
             except StoreUnavailable as error:
                 log.warning("collector.not_published cause=%s", error.cause)
             await asyncio.sleep(PUBLISH_S)
-
-    async def _follow(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_S)
-            await self._try_to_obey()
-
-    async def _record(self, fleet: SimulatedFleet) -> None:
-        """Keeps the fleet's definition and what it plays in the cold layer, once a minute."""
-        if self._store.cold is None:
-            return
-        record = FleetRecord(fleet, self._store.cold)
-        while True:
-            try:
-                if fleet.running:
-                    await record.write(self._clock())
-            except StoreUnavailable as error:
-                log.warning("record.skipped cause=%s", error.cause)
-            await asyncio.sleep(UPKEEP_S)
-
-    async def _try_to_obey(self) -> None:
-        try:
-            await self.obey()
-        except StoreUnavailable as error:
-            log.warning("demo.not_asked cause=%s", error.cause)
-            if self.fleet is not None and self.scrape is None:  # nobody can say no: begin as the settings say
-                await self.fleet.start()
-
-    async def _backfill(self, fleet: SimulatedFleet) -> None:
-        """Gives the simulated fleet the day that it would have had, where the store does not have it yet."""
-        now_ms = round(self._clock() * 1000)
-        yesterday = now_ms - 25 * HOUR_MS, now_ms - 20 * HOUR_MS
-        try:
-            if await self._store.labels((Matcher("simulated", "=", "true"),), *yesterday):
-                return
-            for batch in fleet.backfill(self._clock()):
-                await self.append(batch)
-        except StoreUnavailable as error:
-            log.warning("backfill.stopped cause=%s", error.cause)
 
 
 def target_json(health: TargetHealth) -> dict[str, Any]:

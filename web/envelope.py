@@ -17,6 +17,7 @@ from monitoring.errors import (
     BackendUnavailable,
     BadQuery,
     BadSample,
+    DemoOff,
     QueryTooExpensive,
     StoreUnavailable,
     UnknownMetric,
@@ -28,6 +29,7 @@ from web import __version__
 log = logging.getLogger(__name__)
 
 STATUS = {400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"} | {
+    409: "conflict",
     413: "too_large",
     415: "unsupported_media_type",
     422: "invalid",
@@ -124,6 +126,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(BadSample)
     async def bad_sample(_request: Request, error: BadSample) -> Response:
         return failure(400, str(error), "bad_sample")
+
+    @app.exception_handler(DemoOff)
+    async def no_demo(_request: Request, error: DemoOff) -> Response:
+        return failure(409, str(error), "demo_off")
 
     @app.exception_handler(QueryTooExpensive)
     async def expensive(_request: Request, error: QueryTooExpensive) -> Response:

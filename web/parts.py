@@ -9,7 +9,7 @@ import platform
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, tzinfo
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from assistant.mcp_client import ToolClient
 from monitoring.alerts_loop import AlertLoop
 from monitoring.alerts_record import AlertRecord
 from monitoring.backends import Backend
+from monitoring.environment import detect
 from monitoring.errors import StoreUnavailable
 from monitoring.ingest.deltas import Totals
 from monitoring.ingest.validation import Gate, Road
@@ -156,6 +157,23 @@ class Parts:
     def sources(self) -> list[str]:
         """Where samples come from."""
         return self.collection.sources() if self.remote is None else [self.remote.url]
+
+    def environment(self) -> dict[str, Any]:
+        """Where we run, the profile of the simulated fleet that goes with it, and how fast it is scraped now."""
+        here = detect(self.settings.environment)
+        profile = here.profile(self.settings.profile)
+        demo = self.collection.generator()
+        return {
+            "demo": self.demo_running(),
+            "sources": self.sources(),
+            "profile": profile.name,
+            "servers": profile.servers,
+            "interval_s": profile.interval_s,
+            "manner": profile.manner,
+            "current_interval_s": demo.get("current_interval_s"),
+            "model": self.engine.understanding.backend,
+            **asdict(here),
+        }
 
     def refused(self) -> Counter[tuple[Road, str]]:
         """Samples that this process did not keep, by road and reason."""

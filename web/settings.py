@@ -6,9 +6,10 @@ import ipaddress
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from monitoring.environment import PROFILES, STAGES
 from monitoring.errors import BadQuery, BadSetting
 from monitoring.windows import seconds
 
@@ -50,6 +51,15 @@ class Settings(BaseSettings):
     scrape_timeout: float = Field(10.0, gt=0, description="Seconds after which a scrape counts as failed.")
     local: bool = Field(True, description="Collect this machine's own metrics.")
     demo: bool = Field(False, description="Run the simulated fleet; its servers are marked as simulated everywhere.")
+    demo_seed: int = Field(1, ge=1, description="Seed of the simulated fleet: the same seed gives the same figures.")
+    demo_metrics: Path | None = Field(None, description="File of further metrics of the simulated servers (TOML).")
+    profile: str = Field(
+        "auto", description="Size and pace of the simulated fleet: local, premium, basic, or auto by this machine."
+    )
+    environment: str = Field("auto", description="development, staging or production; auto reads APP_ENV and the like.")
+    disabled_plugins: list[str] = Field(
+        default_factory=list, description="Plugins of the simulated fleet to leave out."
+    )
     founding_keys: bool = Field(True, description="Read servers that others write into Redis, where there are any.")
     founding_redis_url: str | None = Field(None, description="Read them from this Redis, not from the store's.")
     gcp_project: str | None = Field(None, description="Read Google Cloud Monitoring of this project (extra `gcp`).")
@@ -98,6 +108,14 @@ class Settings(BaseSettings):
         except BadQuery as error:
             raise ValueError(str(error)) from None
         return text
+
+    @field_validator("profile", "environment", mode="after")
+    @classmethod
+    def _one_of(cls, word: str, info: ValidationInfo) -> str:
+        known = ("auto", *(PROFILES if info.field_name == "profile" else STAGES))
+        if word.lower() not in known:
+            raise ValueError(f"'{word}' is none of {', '.join(known)}")
+        return word.lower()
 
     @model_validator(mode="after")
     def _one_place_to_read(self) -> Settings:

@@ -63,8 +63,10 @@ class ScrapeLoop:
         timeout_s: float = 10.0,
         body_limit: int = 64 * 1024 * 1024,
         waiting_limit: int = 1_000_000,
+        pace: Callable[[Target], float | None] = lambda _: None,
         now: Callable[[], float] = time.time,
     ) -> None:
+        """`pace` gives the interval that holds for a target now, where it is not a fixed one."""
         self.outbox = Outbox(append, waiting_limit)
         self.failures: Counter[str] = Counter()
         """Scrapes that failed, by cause: `down`, `bad_page`, or `error` (ours); and feeds by their name."""
@@ -76,6 +78,7 @@ class ScrapeLoop:
         self._local = local
         self._local_presence = Presence()
         self._limits = Limits(interval_s, min(timeout_s, 0.9 * interval_s), body_limit)
+        self._pace = pace
         self._now = now
         self._watches: dict[Target, Watch] = {}
         self._tasks: dict[Target, asyncio.Task[None]] = {}
@@ -85,9 +88,13 @@ class ScrapeLoop:
         async with _session() as session, asyncio.TaskGroup() as group:
             group.create_task(self.outbox.run(), name="outbox")
             if self._local is not None:
-                group.create_task(self._repeat(self.read_local, self._limits.interval_s, 0.0, 0.0), name="local")
+                group.create_task(
+                    self._repeat(self.read_local, lambda: self._limits.interval_s, 0.0, 0.0), name="local"
+                )
             for one in self.feeds:
-                group.create_task(self._repeat(partial(self._ask, one), one.interval_s, 0.0, 0.0), name=one.name)
+                group.create_task(
+                    self._repeat(partial(self._ask, one), partial(_own_interval_s, one), 0.0, 0.0), name=one.name
+                )
             if self._discover is not None:
                 group.create_task(self._discover(), name="discover")
             while True:
@@ -131,7 +138,7 @@ class ScrapeLoop:
             if target not in self._tasks:
                 place = zlib.crc32(repr(target).encode()) / 2**32
                 once = partial(self._scrape, watch, session)
-                scrape = self._repeat(once, watch.limits.interval_s, place * FIRST_S, place)
+                scrape = self._repeat(once, partial(self._interval_s, watch), place * FIRST_S, place)
                 self._tasks[target] = group.create_task(scrape, name=f"scrape {target.url}")
 
     def _forget_unwanted(self) -> None:
@@ -142,6 +149,12 @@ class ScrapeLoop:
             self.outbox.put(self._watches.pop(target).end(self._now()))
         for target in wanted.keys() - self._watches.keys():
             self._watches[target] = Watch(target, self._limits)
+
+    def _interval_s(self, watch: Watch) -> float:
+        paced = self._pace(watch.target)
+        if paced is not None and paced != watch.limits.interval_s:
+            watch.limits = watch.limits._replace(interval_s=paced, timeout_s=min(self._limits.timeout_s, 0.9 * paced))
+        return watch.limits.interval_s
 
     async def _scrape(self, watch: Watch, session: aiohttp.ClientSession) -> None:
         batch, failure = await watch.scrape(session, self._now())
@@ -164,9 +177,9 @@ class ScrapeLoop:
             self.outbox.put(batch)
 
     async def _repeat(
-        self, act: Callable[[], Awaitable[None]], interval_s: float, first_s: float, place: float
+        self, act: Callable[[], Awaitable[None]], every: Callable[[], float], first_s: float, place: float
     ) -> None:
-        """Runs `act` after `first_s`, then in every interval at the same `place` (0 to 1) of it."""
+        """Runs `act` after `first_s`, then at the same `place` (0 to 1) of every interval, asked for each time."""
         await asyncio.sleep(first_s)
         while True:
             try:
@@ -174,7 +187,12 @@ class ScrapeLoop:
             except Exception:  # one bad round must not end the collection
                 self.failures["error"] += 1
                 log.warning("collect.failed", exc_info=True)
+            interval_s = every()
             await asyncio.sleep(interval_s - (time.time() - place * interval_s) % interval_s)
+
+
+def _own_interval_s(feed: Feed) -> float:
+    return feed.interval_s
 
 
 def _session() -> aiohttp.ClientSession:

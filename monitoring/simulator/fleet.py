@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -41,8 +41,8 @@ class SimulatedFleet:
         registry: Sequence[MetricSpec] = (),
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`schedule`: play the incidents that come back. `topology`: the (caller, callee) that servers tell of, without it
-        all. `registry`: more metrics. Raises ValueError where `size` is below one server of each type."""
+        """`schedule`: play the incidents that come back. `topology`: the (caller, callee) to tell of, all where it
+        is None. `registry`: more metrics. Raises ValueError where `size` is below one server of each type."""
         self.seed, self.size, self.schedule = seed, size, schedule
         self.stage = Stage(fleet_of(size))
         self.topology = tuple(self.stage.edges if topology is None else topology)
@@ -142,13 +142,18 @@ class SimulatedFleet:
         """What the curves of one day take in memory, for all servers."""
         return sum(timeline.kept_bytes() for timeline in self._timelines.values())
 
-    def backfill(self, end: float, hours: float = 25.0, step_s: float = 60.0) -> Iterator[Batch]:
-        """The samples of the `hours` up to `end`, one each `step_s`, `up` included; oldest first, an hour a batch."""
+    def backfill(
+        self, end: float, hours: float = 25.0, step_s: float = 60.0, *, names: Collection[str] | None = None
+    ) -> Iterator[Batch]:
+        """The samples of the `hours` up to `end`, one each `step_s`, `up` included; oldest first, an hour a batch.
+
+        With `names` only of these servers.
+        """
         count = int(hours * 3_600 // step_s)
         times = np.floor(end / step_s) * step_s - step_s * np.arange(count, -1, -1, dtype=np.float64)
         times = times[times >= self._epoch]
         for first in range(0, len(times), _STEPS_AT_ONCE):
-            yield self._between(times[first : first + _STEPS_AT_ONCE])
+            yield self._between(times[first : first + _STEPS_AT_ONCE], self.names() if names is None else names)
 
     def incidents(self, start: float, end: float) -> list[Incident]:
         """The truth: every incident under way at some time from `start` to `end` (Unix seconds), by its start."""
@@ -157,11 +162,12 @@ class SimulatedFleet:
         begun += [play for play in self.plays if play.start <= end and play.end >= start]
         return [self.stage.incident(play) for play in sorted(begun, key=lambda play: (play.start, play.id))]
 
-    def _between(self, times: Floats) -> Batch:
+    def _between(self, times: Floats, names: Collection[str]) -> Batch:
         series: list[Labels] = []
         values = []
         answered = []
-        for name, timeline in self._timelines.items():
+        for name in names:
+            timeline = self._timelines[name]
             target = self.stage.servers[name].labels
             series += [{**labels, **target} for labels in timeline.page_labels]
             series.append({"__name__": "up", **target})

@@ -144,12 +144,14 @@ class Stage:
                 yield Play(one.kind, server, begins, duration)
                 number += 1
 
-    def started(self, kind: str, start: float, server: str | None = None, minutes: float | None = None) -> Play:
+    def started(
+        self, kind: str, start: float, server: str | None = None, minutes: float | None = None, strength: float = 1.0
+    ) -> Play:
         """A play from the first whole minute from `start` on; without `server` on the usual one. Raises BadQuery."""
         known = KINDS.get(kind)
         usual = next((s.name for s in self.servers.values() if known and s.role == known.roles[0]), "")
         duration = (minutes or (known.minutes if known else 0)) * 60.0
-        play = Play(kind, server or usual, -(-start // 60) * 60, duration)
+        play = Play(kind, server or usual, -(-start // 60) * 60, duration, strength)
         self.check(play)
         return play
 

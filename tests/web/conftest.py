@@ -62,7 +62,8 @@ async def running(data_dir: Path, now: float = NOW, **settings: Any) -> AsyncIte
     """The application with its lifespan entered and left by one task, as a server does it."""
     product: Product
     settings.setdefault("rule_interval", 3600)  # a round at the start, and for the requests that show rules
-    app = create_app(Settings(local=False, demo=False, data_dir=data_dir, **settings), clock=lambda: product.now)
+    given: dict[str, Any] = {"local": False, "demo": False, "data_dir": data_dir, **settings}
+    app = create_app(Settings(**given), clock=lambda: product.now)
     begun, over = asyncio.Event(), asyncio.Event()
 
     async def life() -> None:

@@ -64,8 +64,7 @@ async def servers(
         return failure(422, f"no status '{status}'; there are {', '.join(SEVERITY)}", "invalid")
     found = await matching(parts(request), status, type_, match, None if ids is None else ids.split(","))
     page = found[offset : offset + limit]
-    environment = {"demo": parts(request).demo_running(), "sources": parts(request).sources()}
-    return success({"servers": page, "total": len(found), "environment": environment})
+    return success({"servers": page, "total": len(found), "environment": parts(request).environment()})
 
 
 async def matching(

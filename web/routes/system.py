@@ -1,4 +1,4 @@
-"""Routes about ourselves: health, readiness, Redis, the simulated fleet's switch."""
+"""Routes about ourselves: health, readiness, Redis."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import time
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
 from starlette.responses import PlainTextResponse, Response
 
 from monitoring.windows import rfc3339
@@ -15,12 +14,6 @@ from web.parts import Parts, parts
 
 router = APIRouter()
 TARGET_MS = 10.0
-
-
-class Switch(BaseModel):
-    """The body of `POST /api/data-generator`."""
-
-    action: Literal["start", "stop", "status"]
 
 
 @router.get("/healthz", response_class=PlainTextResponse)
@@ -89,22 +82,3 @@ def _connection(p: Parts, facts: dict[str, Any]) -> Literal["connected", "discon
         return "error"
     embedded = p.valkey is not None and p.valkey.restarts > 0
     return "reconnecting" if embedded or p.store.samples_appended else "disconnected"
-
-
-@router.get("/api/data-generator")
-async def generator(request: Request) -> Response:
-    """Whether the simulated fleet runs, and what it simulates."""
-    collection = parts(request).collection
-    await collection.refresh()
-    return success(collection.generator())
-
-
-@router.post("/api/data-generator")
-async def switch(request: Request, body: Switch) -> Response:
-    """Starts or stops the collection of the simulated fleet, whichever process collects."""
-    collection = parts(request).collection
-    if body.action == "status":
-        await collection.refresh()
-    else:
-        await collection.switch(body.action == "start")
-    return success(collection.generator())
