@@ -46,9 +46,17 @@ async def runs(product: Any) -> None:
 
 
 async def scraped(product: Any, seconds: float) -> None:
-    """The clock goes on, then everything is scraped once."""
+    """The clock goes on, then everything is scraped once; returns when it is written."""
     product.now += seconds
-    await product.app.state.parts.collector.scrape.scrape_once()
+    collector = product.app.state.parts.collector
+    await collector.scrape.scrape_once()
+    expected = len(collector.demo.targets())
+    async with asyncio.timeout(10):
+        while expected:  # the outbox may be writing what it took before
+            fresh = await product.query(f'count(timestamp(up{{simulated="true"}}) == {product.now})')
+            if fresh and int(fresh[0]["value"][1]) == expected:
+                return
+            await asyncio.sleep(0.02)
 
 
 async def test_started_values_change_and_stopped_they_stay(make_product: Start, tmp_path: Path) -> None:
@@ -166,19 +174,25 @@ async def test_a_profile_by_the_environment_gives_its_numbers(
     assert found["cores"] > 0
 
 
-async def test_a_busy_machine_is_asked_more_seldom_and_the_pace_in_force_is_shown(
-    make_product: Start, tmp_path: Path
+async def test_a_busy_machine_is_asked_more_seldom_and_the_interval_in_force_is_shown(
+    make_product: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("web.demo.psutil.cpu_percent", lambda _: 70.0)  # neither busy nor calm
     (tmp_path / "metrics.toml").write_text(METRICS)
     given = {"demo": True, "profile": "basic", "demo_metrics": tmp_path / "metrics.toml"}
     async with make_product(tmp_path / "data", **given) as product:
         await runs(product)
         assert len(await product.query("tickets_open == 7")) == 6
         assert len(await product.query("server_depends_on")) == 6
-        targets = (await product.client.get("/api/v1/targets")).json()["data"]["activeTargets"]
-        assert {one["scrapeInterval"] for one in targets} == {"15s"}
-        found = (await product.client.get("/api/servers")).json()["data"]["environment"]
-        assert found["current_interval_s"] == 15.0
+        pace = product.app.state.parts.collector.demo.pace
+        pace.base_s = pace.interval_s = 8.0
+        for load, interval_s in ((1.0, 10.0), (0.7, 10.0), (1.0, 12.5), (1.0, 15.0), (1.0, 15.0), (0.1, 12.0)):
+            pace.observe(load)
+            await said(product)
+            found = (await product.client.get("/api/servers")).json()["data"]["environment"]
+            assert (found["interval_s"], found["current_interval_s"]) == (15.0, interval_s)
+        watches = product.app.state.parts.collector.scrape
+        assert {watches._interval_s(one) for one in watches._watches.values()} == {12.0}
 
 
 def test_check_prints_what_is_in_force_in_each_environment(
