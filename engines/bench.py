@@ -28,8 +28,8 @@ def detect(
     if x.shape[1] == 1:
         score, alarm = told(surprises(x)[:, 0])
         return score, alarm, [list(names)] * len(x)
-    score, alarm, blamed = judge(x, train_rows)
-    return score, alarm, [[names[i] for i in row[:BLAMED]] for row in blamed.tolist()]
+    judged = judge(t, x, train_rows)
+    return judged.score, judged.alarm, [[names[i] for i in row[:BLAMED]] for row in judged.blamed.tolist()]
 
 
 def forecast(t: Floats, y: Floats, capacity: float) -> dict[str, float]:
