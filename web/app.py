@@ -105,7 +105,7 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> Fa
     )
     envelope.install(app)
     openapi.install(app)
-    for module in (ask, alerts, fleet, generator, metrics, series, *PROMETHEUS, ingest, otlp, graphql, system, pages):
+    for module in (*PROMETHEUS, ask, alerts, fleet, generator, metrics, series, ingest, otlp, graphql, system, pages):
         app.include_router(module.router)
     app.mount("/static", pages.Assets(directory=pages.STATIC))
     app.add_middleware(Routed)
