@@ -42,11 +42,11 @@ STATUS = {400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_f
 PROMETHEUS = frozenset(
     (
         *("query", "query_range", "query_exemplars", "format_query", "parse_query", "labels", "label", "series"),
-        *("metadata", "targets", "scrape_pools", "rules", "alerts", "alertmanagers", "notifications", "status"),
+        *("metadata", "targets", "scrape_pools", "rules", "alertmanagers", "notifications", "status"),
         *("features", "write", "read", "otlp", "admin"),
     )
 )
-"""First words of paths below /api/v1/ that are Prometheus' own."""
+"""First words of paths below /api/v1/ that are Prometheus' own; of those below alerts/, it has none."""
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 PROMETHEUS_WORDS = {404: "404 page not found\n", 405: "Method Not Allowed\n"}
 
@@ -88,7 +88,7 @@ class EventStream(StreamingResponse):
 
 def is_prometheus(path: str) -> bool:
     """Whether a path is Prometheus' own, so that ours does not answer there."""
-    return path.startswith("/api/v1/") and path.split("/")[3] in PROMETHEUS
+    return path == "/api/v1/alerts" or (path.startswith("/api/v1/") and path.split("/")[3] in PROMETHEUS)
 
 
 def install(app: FastAPI) -> None:

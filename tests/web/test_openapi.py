@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -63,7 +64,7 @@ async def test_every_operation_says_what_it_gives_and_how_it_fails(fleet: Any) -
     for path, methods in found["paths"].items():
         for method, operation in methods.items():
             replies = operation["responses"]
-            good = next(reply for status, reply in replies.items() if status in ("200", "204"))
+            good = next(reply for status, reply in replies.items() if status in ("200", "201", "204"))
             assert good.get("content") or "204" in replies, (method, path)
             assert [status for status in replies if status.startswith("4")], (method, path)
             schema = good.get("content", {}).get("application/json", {}).get("schema")
@@ -77,7 +78,7 @@ async def test_every_route_of_ours_has_its_alias_and_prometheus_keeps_its_own(fl
         if not path.startswith("/api/") or path.startswith("/api/v1/") or path == "/api/servers/realtime":
             continue
         alias = path.replace("/api/", "/api/v1/", 1)
-        ours, other = [await fleet.client.options(p.format(server_id="x", answer_id="x")) for p in (path, alias)]
+        ours, other = [await fleet.client.options(re.sub("{.*?}", "x", p)) for p in (path, alias)]
         assert ours.status_code == 405, path
         if alias in theirs:
             plain, versioned = [(await fleet.client.get(p)).json() for p in (path, alias)]
