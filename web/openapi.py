@@ -131,11 +131,12 @@ def _complete(operation: Json) -> None:
         if str(status) not in replies or status == 422:
             replies[str(status)] = {"description": meaning, "content": _json({"$ref": f"{SCHEMAS}Failure"})}
     replies["400"]["content"]["text/plain"] = {"schema": PLAIN}  # what cannot be read as HTTP, or is over 64 KiB
-    content = replies.get("200", {}).get("content", {})
+    done = "201" if "201" in replies else "200"
+    content = replies.get(done, {}).get("content", {})
     if "text/event-stream" in content:
         content["text/event-stream"]["schema"] = EVENT
     if content.get("application/json", {}).get("schema") == {}:
-        replies["200"]["description"] = "success"
+        replies[done]["description"] = "success"
         content["application/json"]["schema"] = _data(operation["operationId"])
 
 
