@@ -10,6 +10,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from datetime import UTC, tzinfo
 from typing import Any, cast
 
@@ -21,7 +22,7 @@ from assistant.mcp_client import ToolClient
 from monitoring.alerts_loop import AlertLoop
 from monitoring.alerts_record import AlertRecord
 from monitoring.backends import Backend
-from monitoring.environment import detect
+from monitoring.environment import Environment, detect
 from monitoring.errors import StoreUnavailable
 from monitoring.ingest.deltas import Totals
 from monitoring.ingest.validation import Gate, Road
@@ -160,7 +161,7 @@ class Parts:
 
     def environment(self) -> dict[str, Any]:
         """Where we run, the profile of the simulated fleet that goes with it, and how fast it is scraped now."""
-        here = detect(self.settings.environment)
+        here = _here(self.settings.environment)
         profile = here.profile(self.settings.profile)
         demo = self.collection.generator()
         return {
@@ -190,6 +191,11 @@ class Parts:
             "rss_bytes": me.memory_info().rss,
             "threads": me.num_threads(),
         }
+
+
+@cache
+def _here(stage: str) -> Environment:
+    return detect(stage)
 
 
 def parts(request: Request) -> Parts:

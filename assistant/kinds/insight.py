@@ -12,10 +12,13 @@ from assistant.query import Draft, Query
 from assistant.wording import insight as words
 from engines.changepoint import Change, since
 from engines.correlation import correlate as together
-from engines.rootcause import Candidate, rank_causes
+from engines.rootcause import Candidate, Edge, rank_causes
+from monitoring.inventory import IDENTITY
 from monitoring.windows import moment
 
 HOUR = 3600
+DEPENDS = "server_depends_on"
+"""The metric by which a server says whom it calls: the label `on` names the other."""
 SOURCES = {"cpu": 1.3, "memory": 1.3, "disk": 1.3, "network_in": 0.9, "network_out": 0.8, "requests": 0.7, "up": 2.0}
 """How far a concept is a cause rather than a symptom; errors, latency and the rest count 0.15."""
 
@@ -109,11 +112,25 @@ async def cause(query: Query, desk: Desk) -> Draft:
         return Draft(text, evidence=cite(result, *([present] if present else [])), mentioned=query.servers)
     onset = min(moment(row["start"]) for row in symptoms)
     others = [row for row in found if row not in symptoms]
-    ranked = rank_causes(onset, [candidate(row) for row in others])
+    known = await depends(desk)
+    ranked = rank_causes(onset, [candidate(row) for row in others], edges(known))
     causes = [(c, next(r for r in others if (r["server"], r["concept"]) == (c.server, c.concept))) for c in ranked[:3]]
     text = words.cause(symptoms, causes, onset, query, desk, present)
     mentioned = _servers(symptoms[:3]) + tuple(c.server for c, _ in causes)
-    return Draft(text, evidence=cite(result, *([present] if present else [])), mentioned=mentioned)
+    cited = cite(result, *([present] if present else []), *([known] if known else []))
+    return Draft(text, evidence=cited, mentioned=mentioned)
+
+
+async def depends(desk: Desk) -> dict[str, Any] | None:
+    """Who depends on whom, as servers say by `server_depends_on{on="…"}`; None where none does."""
+    if DEPENDS not in desk.inventory.metrics:
+        return None
+    return await desk.ask(f"max by (on, {', '.join(IDENTITY)}) ({DEPENDS}) > 0")
+
+
+def edges(known: dict[str, Any] | None) -> list[Edge] | None:
+    """The edges of `depends`, callers first."""
+    return None if known is None else [(row["server"], row["on"]) for row in rows(known) if row.get("server")]
 
 
 async def correlate(query: Query, desk: Desk) -> Draft:

@@ -28,10 +28,12 @@ async def report(query: Query, desk: Desk) -> Draft:
         return Draft(words.changed([], (start, end), query, desk), evidence=cite(result))
     felt = [row for row in found if row["concept"] in SYMPTOMS] or found
     onset = min(moment(row["start"]) for row in felt)
-    ranked = rank_causes(onset, [insight.candidate(row) for row in found])
+    known = await insight.depends(desk)
+    ranked = rank_causes(onset, [insight.candidate(row) for row in found], insight.edges(known))
     first = next((r for c in ranked for r in found if (r["server"], r["concept"]) == (c.server, c.concept)), None)
     text = words.incident(found, first, (start, end), query, desk)
-    return Draft(text, evidence=cite(result), mentioned=tuple(dict.fromkeys(row["server"] for row in found)))
+    cited = cite(result, *([known] if known else []))
+    return Draft(text, evidence=cited, mentioned=tuple(dict.fromkeys(row["server"] for row in found)))
 
 
 async def _daily(query: Query, desk: Desk) -> Draft:
