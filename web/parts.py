@@ -10,8 +10,8 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from datetime import UTC, tzinfo
+from functools import cache
 from typing import Any, cast
 
 import psutil
