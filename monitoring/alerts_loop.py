@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from monitoring.alerts import Alert, Book, Event, Flap, event
+from monitoring.alerts import Book, Event, Flap, event
 from monitoring.alerts_record import AlertRecord, Present, Round
 from monitoring.alerts_series import AlertSeries
 from monitoring.alerts_silences import KEPT_S, quiet
@@ -23,6 +23,7 @@ from monitoring.alerts_since import began, rows_of
 from monitoring.errors import BackendUnavailable, BadQuery, OpenManagerError, QueryTooExpensive, StoreUnavailable
 from monitoring.inventory import Inventory
 from monitoring.model import Batch, Vector
+from monitoring.notify import Notifier
 from monitoring.queries import FleetQueries
 from monitoring.rules import Rule, RuleGroup
 from monitoring.rules_default import default_groups
@@ -41,7 +42,6 @@ rounds_total: Counter[str] = Counter()
 """Outcome ("ok", "failed", or the cause of a failure) → rounds of evaluation of this process."""
 events_total: Counter[str] = Counter()
 """Kind → events that this process wrote."""
-Told = Callable[[Sequence[Alert], Present, float], Awaitable[None]]
 
 
 class Options(NamedTuple):
@@ -92,15 +92,15 @@ class AlertLoop:
         *,
         fence: Callable[[], int | None],
         append: Callable[[Batch], Awaitable[int]] | None = None,
-        tell: Told | None = None,
+        notifier: Notifier | None = None,
         stamp: Callable[[], Hashable] = lambda: None,
     ) -> None:
-        """`tell` is given every alert after a round; `stamp` changes when there are new samples."""
+        """`notifier` is told of every round; `stamp` changes when there are new samples."""
         self.files = files
         self.state: State | None = None
         """None while another process evaluates."""
         self._queries, self._record, self._clock, self._options = queries, record, clock, options
-        self._fence, self._append, self._tell, self._stamp = fence, append, tell, stamp
+        self._fence, self._append, self._notifier, self._stamp = fence, append, notifier, stamp
         self._series = AlertSeries()
         self._turn = asyncio.Lock()
         self._stamped: Hashable = None
@@ -108,7 +108,13 @@ class AlertLoop:
         self._trimmed = 0.0
 
     async def run(self) -> None:
-        """A round each interval, until cancelled."""
+        """A round each interval, and what is to be sent by it, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._rounds(), name="alert-rounds")
+            if self._notifier is not None:
+                tasks.create_task(self._notifier.run(), name="notifier")
+
+    async def _rounds(self) -> None:
         try:
             while True:
                 began_at = time.monotonic()
@@ -159,8 +165,9 @@ class AlertLoop:
         self._stamped, self._ended = stamp, time.monotonic()
         await self._write(self._series.batch(state.book.alerts.values(), now))
         await self._tidied(state, present, now)
-        if self._tell is not None:
-            await self._tell(list(state.book.alerts.values()), present, now)
+        if self._notifier is not None:
+            queries = {(group.key, rule.name): rule.expr for group in groups for rule in group.rules}
+            await self._notifier.tell(list(state.book.alerts.values()), present, queries, now)
 
     def _begun(self, present: Present) -> State:
         """Where the last leader stopped."""
@@ -247,6 +254,8 @@ class AlertLoop:
             {
                 "groups": [group_json(group, state) for group in groups],
                 "alerts": list(state.book.alerts.values()),
+                "receivers": [] if self._notifier is None else self._notifier.status(),
+                "problems": [str(problem) for problem in self.files.problems],
             }
         )
         await self._record.save(body if body != state.body else b"", state.round, state.unsaved, self._fence())

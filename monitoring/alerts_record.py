@@ -90,6 +90,9 @@ class Present(NamedTuple):
     """Those that the cold layer does not have yet."""
     acks: dict[str, dict[str, Any]]
     silences: list[Silence]
+    receivers: list[dict[str, Any]] = []  # noqa: RUF012 - never changed
+    problems: list[str] = []  # noqa: RUF012
+    """What cannot be used of the rule files."""
 
     def ack(self, alert: Alert) -> dict[str, Any] | None:
         """Who took note of this episode of the alert."""
@@ -125,6 +128,8 @@ class AlertRecord:
             [Event(**orjson.loads(one)) for one in events],
             {k.decode(): orjson.loads(v) for k, v in zip(acks[::2], acks[1::2], strict=True)},
             [Silence.of(orjson.loads(one)) for one in silences],
+            known.get("receivers", []),
+            known.get("problems", []),
         )
 
     async def save(self, body: bytes, round_: Round | None, events: Sequence[Event], fence: int | None) -> None:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Hashable
+from functools import partial
 
 from monitoring.alerts import Flap
 from monitoring.alerts_loop import AlertLoop, Options
 from monitoring.alerts_record import AlertRecord
 from monitoring.model import Batch
+from monitoring.notify import Notifier
+from monitoring.notify_groups import Grouping
+from monitoring.notify_send import Kind, Place, Receiver
 from monitoring.queries import FleetQueries
 from monitoring.rules_files import RuleFiles
 from monitoring.store.lease import Lease
 from monitoring.store.redis import SampleStore
+from monitoring.windows import seconds
 from web.settings import Settings
 
 log = logging.getLogger(__name__)
+KIND = "alerts"
+"""The kind of JSON value that holds what receivers were told."""
 
 
 def alert_loop(
@@ -47,7 +54,28 @@ def alert_loop(
         options,
         fence=lambda: lease.fence,
         append=append,
+        notifier=notifier(settings, store),
         stamp=stamp if append is not None else clock,
+    )
+
+
+def notifier(settings: Settings, store: SampleStore) -> Notifier:
+    """The way to the receivers of the settings. Raises BadSetting."""
+    named: tuple[tuple[Kind, list[str]], ...] = (
+        ("webhook", settings.alert_webhook),
+        ("slack", settings.alert_slack),
+        ("alertmanager", settings.alertmanager),
+    )
+    receivers = [
+        Receiver(Place.of(kind, text), number, settings.alert_token_file)
+        for kind, texts in named
+        for number, text in enumerate(texts, 1)
+    ]
+    waits = (settings.alert_group_wait, settings.alert_group_interval, settings.alert_repeat_interval)
+    grouping = Grouping(tuple(settings.alert_group_by), *map(seconds, waits))
+    base = (settings.alert_link or f"http://{settings.host}:{settings.port}").rstrip("/")
+    return Notifier(
+        receivers, grouping, base, partial(store.get_json, KIND, "told"), partial(store.put_json, KIND, "told")
     )
 
 

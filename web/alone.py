@@ -19,6 +19,7 @@ from monitoring.errors import BackendUnavailable, BadQuery, BadSetting, QueryToo
 from monitoring.listing import Families
 from monitoring.plugins import Plugins
 from monitoring.queries import FleetQueries
+from monitoring.rules_files import RuleFiles
 from monitoring.store.backup import Copied, backup, restore
 from monitoring.store.board import BoardStore
 from monitoring.store.lease import held
@@ -112,8 +113,22 @@ async def check(settings: Settings) -> dict[str, Any]:
         facts["history"] = await _history(store)
         if settings.prometheus is not None:
             facts |= await _prometheus(settings, store, stack)
+        facts |= check_rules(settings)
         facts["mcp"] = await _mcp_server(settings.mcp_url) if settings.mcp_url else "in each web process"
         return facts
+
+
+def check_rules(settings: Settings) -> dict[str, Any]:
+    """How many rules there are in the rule files, or what is wrong with them."""
+    if not settings.rules:
+        return {}
+    files = RuleFiles(settings.rules)
+    rules = sum(len(group.rules) for group in files.current())
+    if not files.problems:
+        return {"rules": f"{rules} rules in {', '.join(settings.rules)}"}
+    return {"rules": f"{rules} rules, {len(files.problems)} problems"} | {
+        f"problem {number}": str(problem) for number, problem in enumerate(files.problems, 1)
+    }
 
 
 async def _prometheus(settings: Settings, store: SampleStore, stack: AsyncExitStack) -> dict[str, Any]:

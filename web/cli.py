@@ -175,7 +175,8 @@ def _check(args: argparse.Namespace) -> int:
     facts = asyncio.run(check(settings))
     for name, value in facts.items():
         print(f"{name}: {value}")
-    return 0 if all(facts.get(name, "connected") == "connected" for name in ("store", "prometheus")) else 1
+    sound = all(facts.get(name, "connected") == "connected" for name in ("store", "prometheus"))
+    return 0 if sound and "problem 1" not in facts else 1
 
 
 def _backup(args: argparse.Namespace) -> int:

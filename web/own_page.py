@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from typing import Any
 
 from assistant.engine import answers_total
 from assistant.ways import fallbacks_total
+from monitoring.alerts_loop import events_total, rounds_total
+from monitoring.notify_send import notifications_total
 from monitoring.remote_http import requests_total as remote_requests
 from monitoring.windows import rfc3339
 from web.cache import requests_total
@@ -26,6 +29,7 @@ def families(p: Parts) -> Iterator[Family]:
     yield from _requests(p.performance)
     yield from _store(p)
     yield from _remote(p)
+    yield from _alerts(p)
     yield from _caches(p)
     yield from _process(p)
 
@@ -71,6 +75,28 @@ def _remote(p: Parts) -> Iterator[Family]:
         name = "openmanager_prometheus_requests_total"
         rows = [(series(name, outcome=outcome), n) for outcome, n in sorted(remote_requests.items())]
         yield Family(name, "counter", "Requests to the server of --prometheus, by outcome.", rows)
+
+
+def _alerts(p: Parts) -> Iterator[Family]:
+    """The evaluation of rules, where this process does it."""
+    name = "openmanager_rule_rounds_total"
+    rows = [(series(name, outcome=outcome), n) for outcome, n in sorted(rounds_total.items())]
+    yield Family(name, "counter", "Evaluations of all rules, by outcome.", rows)
+    name = "openmanager_alert_events_total"
+    rows = [(series(name, kind=kind), n) for kind, n in sorted(events_total.items())]
+    yield Family(name, "counter", "Events of alerts that this process wrote, by kind.", rows)
+    name = "openmanager_notifications_total"
+    rows = [(series(name, receiver=to, outcome=outcome), n) for (to, outcome), n in sorted(notifications_total.items())]
+    yield Family(name, "counter", "Messages to receivers, by receiver and outcome.", rows)
+    loop = p.alert_loop()
+    if loop is not None and (state := loop.state) is not None:
+        yield _one("openmanager_rule_round_seconds", "gauge", "Duration of the last evaluation.", state.took_s)
+        help_text = "Evaluations of one rule that failed."
+        yield _one("openmanager_rule_failures_total", "counter", help_text, state.failures)
+        counts = Counter(alert.state for alert in state.book.alerts.values())
+        name = "openmanager_alerts"
+        rows = [(series(name, state=word), counts[word]) for word in ("pending", "firing")]
+        yield Family(name, "gauge", "Alerts that are known, by state.", rows)
 
 
 def _caches(p: Parts) -> Iterator[Family]:

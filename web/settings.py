@@ -77,6 +77,23 @@ class Settings(BaseSettings):
         6, ge=1, description="An alert that begins or ends more often within the window is flapping, and told once."
     )
     alert_flap_window: str = Field("30m", description="That window, as a duration.")
+    alert_webhook: list[str] = Field(
+        default_factory=list, description="Post alerts here (Alertmanager's webhook format); URL or @FILE.", repr=False
+    )
+    alert_slack: list[str] = Field(
+        default_factory=list, description="Post alerts here as a text for Slack; URL or @FILE.", repr=False
+    )
+    alertmanager: list[str] = Field(
+        default_factory=list, description="Send alerts to this Alertmanager; its base URL or @FILE.", repr=False
+    )
+    alert_token_file: Path | None = Field(None, description="File of a bearer token for webhooks and Alertmanagers.")
+    alert_group_by: list[str] = Field(
+        default=["server"], description="Labels by which alerts are told together; ... for each by itself."
+    )
+    alert_group_wait: str = Field("30s", description="How long a new group waits for more, as a duration.")
+    alert_group_interval: str = Field("5m", description="Least time between two messages about one group.")
+    alert_repeat_interval: str = Field("4h", description="After this, what still fires is told again.")
+    alert_link: str | None = Field(None, description="Our address in messages (default: http://HOST:PORT).")
     session_ttl: str = Field("24h", description="How long a conversation can be taken up again, as a duration.")
     cache: int = Field(256, ge=16, description="Mebibytes of decoded samples that a process keeps in memory.")
     admin_api: bool = Field(False, description="Allow the admin API (deleting series).")
@@ -100,7 +117,10 @@ class Settings(BaseSettings):
     )
     log_level: str = Field("info", description="debug, info, warning or error.")
 
-    @field_validator("session_ttl", "retention", "rollup_retention", "alert_history", "alert_flap_window")
+    @field_validator(
+        *("session_ttl", "retention", "rollup_retention", "alert_history", "alert_flap_window"),
+        *("alert_group_wait", "alert_group_interval", "alert_repeat_interval"),
+    )
     @classmethod
     def _a_duration(cls, text: str) -> str:
         try:

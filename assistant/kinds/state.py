@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from assistant.desk import Desk, cite, rows
 from assistant.query import Draft, Language, Query
 from assistant.wording import state as words
 from assistant.wording.phrases import say
+
+OFTEN = re.compile(r"how often|how many times|몇 ?번|얼마나 자주", re.IGNORECASE)
 
 
 async def overview(query: Query, desk: Desk) -> Draft:
@@ -40,9 +43,14 @@ async def alerts(query: Query, desk: Desk) -> Draft:
         result = await desk.call("list_alerts", state="all", window=window, limit=100)
     else:
         result = await desk.call("list_alerts", limit=100)
-    found = [row for row in rows(result) if _wanted(row, query, desk)]
-    text = words.alerts(found, query.time, desk, query.language)
-    return Draft(text, evidence=cite(result), mentioned=tuple(dict.fromkeys(str(r["server"]) for r in found)))
+    found = [row for row in _named(rows(result), query.text) if _wanted(row, query, desk)]
+    if query.language == "ko":
+        korean = result.get("details", {}).get("korean", {})
+        found = [{**row, "summary": korean.get(row.get("summary"), row.get("summary"))} for row in found]
+    counted = OFTEN.search(query.text) is not None
+    text = words.alerts(found, query.time, desk, query.language, counted=counted)
+    servers = dict.fromkeys(row["server"] for row in found if row["server"])
+    return Draft(text, evidence=cite(result), mentioned=tuple(servers))
 
 
 async def listed(query: Query, desk: Desk) -> Draft:
@@ -90,9 +98,18 @@ def _reported(servers: tuple[str, ...], desk: Desk, language: Language) -> list[
     ]
 
 
+def _named(found: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:
+    """The alerts of the rules that the question names; all where it names none."""
+    said = text.casefold()
+    names = {row["alert"] for row in found if re.search(rf"(?<!\w){re.escape(row['alert'].casefold())}(?!\w)", said)}
+    return [row for row in found if not names or row["alert"] in names]
+
+
 def _wanted(row: dict[str, Any], query: Query, desk: Desk) -> bool:
     if query.servers and row["server"] not in query.servers:
         return False
     if query.group and row["server"] not in desk.inventory.of_type(query.group):
         return False
+    if row["concept"] not in desk.catalog.concepts and row["alert"].casefold() in query.text.casefold():
+        return True  # named as a rule; a word of its name may be that of a concept
     return not query.concepts or row["concept"] in query.concepts

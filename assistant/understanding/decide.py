@@ -26,7 +26,7 @@ CUES: dict[str, re.Pattern[str]] = {
         "changed": r"what (?:has )?changed|what'?s (?:changed|different|new)|any changes?|(?:뭐|뭔|무엇|어떤|무슨).{0,6}(?:바뀌|바뀐|달라|변했|변한|변화)|변경 ?(?:사항|된|점)|변화 ?(?:있|된|알려|점)|달라진|바뀐",
         "cause": r"\bwhy\b|\bcauses?d?\b|\breason\b|what made|왜|원인|이유|때문|탓",
         "forecast": r"when (?:will|does|do|is|are).{0,60}(?:full|run out|fill|exceed|reach|hit|exhaust)|run(?:ning)? out|fill(?:s|ing)? up|forecast|predict|\bwill\b.{0,60}(?:be|reach|exceed|hit|fill|run|last)|how long (?:until|before|till)|days? left|언제.{0,14}(?:꽉|다 ?차|가득|부족|찰까|차\b|차는|넘|도달|소진)|예측|예상|꽉 ?차|버틸|며칠 ?남|다 ?찰",
-        "alerts": r"\balerts?\b|\balarms?\b|\bfir(?:ing|ed)\b|\b(?:go|goes|went|going) off\b|알림|알람|경보|얼럿|울(?:렸|려|리|린|림|립)",
+        "alerts": r"\balerts?\b|\balarms?\b|\bfir(?:ing|ed)\b|\bdid\b.{1,60}\bfire\b|\b(?:go|goes|went|going) off\b|알림|알람|경보|얼럿|울(?:렸|려|리|린|림|립)",
         "anomaly": r"anomal|unusual|abnormal|weird|strange|\bodd\b|suspicious|\bnormal(?:ly)?\b|out of the ordinary|이상(?=\s*(?:징후|현상|한|해|하|있|없|탐지|감지|점|은|이|도|[?!.]|$))|비정상|수상|특이|평소와|정상(?:인가|이야|적|이니|입니)",
         "trend": r"\btrend|going (?:up|down)|\bincreas(?:ing|ed)|\bris(?:ing|en)|\bfall(?:ing|en)\b|decreas|\bgrow(?:ing|n)|climbing|추세|추이|오르고|늘고|증가|줄고|떨어지고|올라가|상승|하락|변동|감소",
         "compare": r"\bcompare|versus|\bvs\.?\b|difference between|\b(?:higher|lower|more|less|busier|worse|better) than\b|which (?:one |of them )?(?:is|has|uses) (?:more|higher|less|lower)|비교|차이|중에?서? ?(?:누가|어느|어디|뭐가|어떤)|대비|보다",

@@ -103,17 +103,25 @@ def detail(
     return first + simulated + "\n" + each(lines, language, 30)
 
 
-def alerts(found: Sequence[dict[str, Any]], time: TimeSpan | None, desk: Desk, language: Language) -> str:
-    """How many, then each with value and threshold."""
+def alerts(
+    found: Sequence[dict[str, Any]], time: TimeSpan | None, desk: Desk, language: Language, *, counted: bool = False
+) -> str:
+    """How many, then each with value and threshold. `counted`: it was asked how often."""
     when = f" ({time.text})" if time and time.kind == "span" else ""
     if not found:
         return say(language, f"No alerts{when or ' are firing'}.", f"발생한 알림이 없습니다{when}.")
-    servers = len({row["server"] for row in found})
-    first = say(
-        language,
-        f"{len(found)} alert{'s' if len(found) > 1 else ''}{when or ' firing'} on {servers} server{'s' if servers > 1 else ''}.",
-        f"{'알림' if when else '현재 알림'}{when} {len(found)}건, 서버 {servers}대입니다.",
-    )
+    n, servers = len(found), len({row["server"] for row in found if row["server"]})
+    where = f" on {servers} server{'s' if servers > 1 else ''}" if servers else ""
+    where_ko = f", 서버 {servers}대" if servers else ""
+    if counted and when:
+        times = "once" if n == 1 else f"{n} times"
+        first = say(language, f"Alerts fired {times}{when}{where}.", f"알림이{when} {n}번 발생했습니다{where_ko}.")
+    else:
+        first = say(
+            language,
+            f"{n} alert{'s' if n > 1 else ''}{when or ' firing'}{where}.",
+            f"{'알림' if when else '현재 알림'}{when} {n}건{where_ko}입니다.",
+        )
     return first + "\n" + each([_alert(row, desk, language) for row in found], language, 20)
 
 
@@ -186,12 +194,45 @@ def _reason(
 def _alert(row: dict[str, Any], desk: Desk, language: Language) -> str:
     since = row.get("since")
     if row["concept"] == "up":
-        return f"{row['server']}: {_offline(moment(since) if since else None, desk, language)}"
-    text = f"{row['server']}: " + _reason(
-        row["concept"], row["part"], row["value"], row["severity"], row["threshold"], desk, language
-    )
+        return f"{row['server']}: {_gone_since(row, desk, language)}{_note(row, language)}"
+    if row["concept"] in desk.catalog.concepts:
+        text = f"{row['server']}: " + _reason(
+            row["concept"], row["part"], row["value"], row["severity"], row["threshold"], desk, language
+        )
+    else:
+        text = " ".join(filter(None, (f"{row['server']}:" if row["server"] else "", row["alert"])))
+        text += (
+            f" ({row.get('summary') or say(language, 'value', '값') + ' ' + figure(row['value'], 'number', language)})"
+        )
     if since:
         text += say(language, ", since ", ", 시작 ") + clock(moment(since), desk.question.zone, desk.question.now)
-    if until := row.get("until"):
-        text += say(language, ", until ", ", 종료 ") + clock(moment(until), desk.question.zone, desk.question.now)
-    return text
+    return text + _until(row, desk, language) + _note(row, language)
+
+
+def _gone_since(row: dict[str, Any], desk: Desk, language: Language) -> str:
+    """An outage: since when it lasts, or from when to when it did."""
+    since, until = row.get("since"), row.get("until")
+    if not since or not until:
+        return _offline(moment(since) if since else None, desk, language)
+    began = clock(moment(since), desk.question.zone, desk.question.now)
+    return say(language, f"offline since {began}", f"오프라인, 시작 {began}") + _until(row, desk, language)
+
+
+def _until(row: dict[str, Any], desk: Desk, language: Language) -> str:
+    until = row.get("until")
+    if not until:
+        return ""
+    return say(language, ", until ", ", 종료 ") + clock(moment(until), desk.question.zone, desk.question.now)
+
+
+def _note(row: dict[str, Any], language: Language) -> str:
+    """What was done about it."""
+    note = row.get("note")
+    if not note:
+        return ""
+    korean = {"silenced": "알림 꺼짐", "flapping": "반복 발생 중"}
+    parts = [
+        korean.get(part) or f"{part.removeprefix('acknowledged by ')} 확인함" if language == "ko" else part
+        for part in note.split(", ")
+    ]
+    return f" [{', '.join(parts)}]"

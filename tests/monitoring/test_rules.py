@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ from monitoring.rules import Rule, RuleGroup, parse_groups
 from monitoring.rules_default import default_groups
 from monitoring.rules_files import RuleFiles
 from monitoring.rules_template import Template
+from web.alone import check_rules
+from web.settings import load as load_settings
 
 SOUND = """
 groups:
@@ -123,6 +127,30 @@ def test_the_default_rules_are_the_catalogues_thresholds_for_what_the_fleet_repo
     cpu = groups[0].rules[0]
     assert cpu.expr.endswith(f">= {load().concepts['cpu'].critical:g}")
     assert all({"summary", "summary_ko"} == rule.annotations.keys() for group in groups for rule in group.rules)
+
+
+def test_the_example_of_the_guide_can_be_used_here_and_by_prometheus(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs/alerts.md").read_text("utf-8")
+    example = guide.partition("```yaml\n")[2].partition("```")[0]
+    [group], problems = parse_groups(example, "shop.yml")
+    assert ([rule.name for rule in group.rules], problems) == (["shop:errors:ratio", "ShopErrors"], [])
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("no promtool: install Debian's prometheus")
+    (tmp_path / "shop.yml").write_text(example)
+    checked = subprocess.run([promtool, "check", "rules", str(tmp_path / "shop.yml")], capture_output=True, text=True)
+    assert (checked.returncode, "2 rules found" in checked.stdout) == (0, True), checked.stderr
+
+
+def test_check_names_what_is_wrong_in_rule_files(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text(SOUND)
+    (tmp_path / "b.yml").write_text("groups: [{name: g, rules: [{alert: X, expr: 'up =='}]}]")
+    assert check_rules(load_settings(rules=[str(tmp_path / "a.yml")])) == {"rules": f"2 rules in {tmp_path / 'a.yml'}"}
+    facts = check_rules(load_settings(rules=[str(tmp_path / "*.yml")]))
+    assert facts["rules"] == "2 rules, 1 problems"
+    assert facts["problem 1"].startswith(
+        f"rule file '{tmp_path / 'b.yml'}', group 'g', rule 'X': expr: 1:6: parse error"
+    )
 
 
 def written(file: Path, text: str) -> None:

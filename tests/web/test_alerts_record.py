@@ -20,7 +20,9 @@ groups:
         for: 5m
         keep_firing_for: 3m
         labels: {severity: warning}
-        annotations: {summary: "{{ $labels.server_id }} has {{ $value }} waiting"}
+        annotations:
+          summary: "{{ $labels.server_id }} has {{ $value }} waiting"
+          summary_ko: "{{ $labels.server_id }}의 대기 {{ $value }}건"
       - record: shop:queue:sum
         expr: sum(shop_queue)
 """
@@ -197,3 +199,28 @@ async def events(product: Any) -> list[dict[str, Any]]:
     reply = await product.client.get("/api/alerts/history", params={"window": "24h"})
     found: list[dict[str, Any]] = reply.json()["data"]["events"]
     return found
+
+
+async def test_the_chat_reads_the_same_record(make_product: Any, tmp_path: Path) -> None:
+    async with make_product(tmp_path / "data", rules=[rule_file(tmp_path)]) as product:
+        for queue in (20.0, 20.0, 1.0, 1.0, 20.0, 20.0):
+            await told(product, "shop_queue", queue)
+        [one] = await alerts(product)
+        await product.client.post(f"/api/alerts/{one['fingerprint']}/ack", json={"by": "kim"})
+        answer = await product.ask("any alerts?")
+        assert answer["response"].splitlines() == [
+            "1 alert firing on 1 server.",
+            "- a: Queue (a has 20 waiting), since 09:30 UTC [acknowledged by kim]",
+        ]
+        assert (await product.ask("지금 뜬 알람 있어?"))["response"].splitlines() == [
+            "현재 알림 1건, 서버 1대입니다.",
+            "- a: Queue (a의 대기 20건), 시작 09:30 UTC [kim 확인함]",
+        ]
+        often = (await product.ask("how often did Queue fire in the last hour?"))["response"].splitlines()
+        assert often[0].startswith("Alerts fired 2 times")
+        past = (await product.ask("지난 1시간 동안 뭐 울렸어?"))["response"].splitlines()
+        assert past[1:] == [
+            "- a: Queue (a의 대기 20건), 시작 09:30 UTC [kim 확인함]",
+            "- a: Queue (a의 대기 20건), 시작 09:10 UTC, 종료 09:20 UTC",
+        ]
+        assert (await product.ask("what fired yesterday?"))["response"].startswith("No alerts")

@@ -112,6 +112,17 @@ async def history(
     return success({"events": [event_json(one) for one in found[::-1][:limit]], "total": len(found)})
 
 
+@router.get("/receivers")
+async def receivers(request: Request) -> Response:
+    """Where alerts are sent, and how that goes; and what cannot be used of the rule files."""
+    present = await parts(request).record.present()
+    shown = [
+        {**one, "last_sent": None if one["last_sent"] is None else rfc3339(one["last_sent"])}
+        for one in present.receivers
+    ]
+    return success({"receivers": shown, "problems": present.problems})
+
+
 @router.get("/silences")
 async def silences(request: Request) -> Response:
     """All silences, those that are over for a day too."""

@@ -167,7 +167,7 @@ def shown(settings: Settings) -> dict[str, Any]:
 def _open(name: str, value: Any) -> Any:
     if isinstance(value, list):
         return [_open(name, one) for one in value]
-    if value and re.search(r"(token|password|secret|auth|headers?)$", name):
+    if value and re.search(r"(token|password|secret|auth|headers?|alert_webhook|alert_slack|alertmanager)$", name):
         return SECRET
     if isinstance(value, str):
         return re.sub(r"(?<=://)([^/@]*:)?[^/@]*(?=@)", SECRET, value)
