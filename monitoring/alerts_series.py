@@ -18,8 +18,8 @@ class AlertSeries:
         self._at = 0.0
 
     def batch(self, alerts: Iterable[Alert], now: float) -> Batch | None:
-        """The samples of all active alerts at `now`; None where there are none, or they are written already."""
-        if now <= self._at:
+        """The samples of all active alerts at `now`; None where there are none, or later ones are written."""
+        if now < self._at:
             return None
         found: list[tuple[Labels, float]] = []
         for alert in alerts:
