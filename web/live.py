@@ -209,7 +209,9 @@ class LiveFleet:
                 except StoreUnavailable as error:
                     log.warning("live.not_followed cause=%s", error.cause)
                     continue
-                if found is not None:
+                if self.board is not None and self._leads():
+                    self._overtake(message)  # it has read while this was loaded
+                elif found is not None:
                     self._adopt(Board.published(found), message)
 
     def _overtake(self, message: Message | None) -> None:
