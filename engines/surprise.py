@@ -22,6 +22,14 @@ MEMORY = 256
 """Rows remembered; the one that was met longest ago makes room."""
 DELAY = 20
 """Samples before a row is remembered, so that what has just begun does not already count as known"""
+PROPORTION = 40.0
+"""Usual deviations that a range can span: beyond, a single outlier would hide all that comes after it."""
+STEADY = 2000
+"""Samples that the usual deviation looks back"""
+EARLY = 50
+"""Samples before there is a usual deviation"""
+LEARNING = 150
+"""Samples of which nothing is said"""
 FLAT = 1e-6
 """The smallest range, as a share of the level: a constant that deviates is a surprise, rounding is none."""
 LINE = 0.085
@@ -39,6 +47,9 @@ class Surprise:
         self.levels: Floats = np.full((count, width), np.nan)
         self.low: Floats = np.full(count, np.inf)
         self.high: Floats = np.full(count, -np.inf)
+        self.taken: NDArray[np.int64] = np.zeros(count, dtype=np.int64)
+        self.middle: Floats = np.full(count, np.nan)
+        self.spread: Floats = np.zeros(count)
         self.waiting: Floats = np.full((DELAY, count, width), np.nan)
         self.known: Floats = np.full((count, width, MEMORY), np.inf)
         self.met: NDArray[np.int64] = np.full((count, MEMORY), -1)
@@ -47,9 +58,7 @@ class Surprise:
     def step(self, values: Floats) -> Floats:
         """Take one sample of each series (NaN: none) and give its surprise, 0 to 1; 0 for what cannot be judged yet."""
         came = ~np.isnan(values)
-        self.low, self.high = np.fmin(self.low, values), np.fmax(self.high, values)
-        extent = self.high - self.low
-        extent = np.maximum(extent, FLAT * np.abs(self.high) + 1e-300)
+        extent = self._extent(values, came)
         self._move(values, came)
         slot = self.seen % DELAY
         ripe = self.waiting[slot].copy()
@@ -58,7 +67,23 @@ class Surprise:
         self._remember(ripe, to_ripe, (GRAIN * extent) ** 2)
         self.seen += 1
         nearest = np.sqrt(to_now.min(axis=1)) / extent
-        return np.where(came & np.isfinite(nearest), np.minimum(nearest, 1.0), 0.0)
+        return np.where(came & (self.taken > LEARNING) & np.isfinite(nearest), np.minimum(nearest, 1.0), 0.0)
+
+    def _extent(self, values: Floats, came: NDArray[np.bool_]) -> Floats:
+        """The range that each series has covered, as far as it is in proportion to how much the series varies."""
+        self.low, self.high = np.fmin(self.low, values), np.fmax(self.high, values)
+        self.taken += came
+        self.middle = np.where(np.isnan(self.middle), values, self.middle)
+        most = self._proportion()
+        off = np.where(came, np.maximum(np.minimum(values - self.middle, most), -most), 0.0)
+        share = came / np.maximum(np.minimum(self.taken, STEADY), 1)
+        self.middle += share * off
+        self.spread += share * (np.abs(off) - self.spread)
+        least = FLAT * np.maximum(np.abs(self.low), np.abs(self.high)) + 1e-300
+        return np.maximum(np.minimum(self.high - self.low, self._proportion()), least)
+
+    def _proportion(self) -> Floats:
+        return np.where((self.taken > EARLY) & (self.spread > 0), PROPORTION * self.spread, np.inf)
 
     def _move(self, values: Floats, came: NDArray[np.bool_]) -> None:
         new = came & np.isnan(self.levels[:, 0])
@@ -71,16 +96,16 @@ class Surprise:
         """Squared distances of two rows a series to all that it remembers [2, count, MEMORY]."""
         apart = self.known - np.stack([ripe, now])[:, :, :, None]
         apart *= apart
-        return np.asarray(apart.sum(axis=2))
+        return np.asarray(np.add.reduce(apart, axis=2))
 
     def _remember(self, rows: Floats, distances: Floats, same: Floats) -> None:
         """Keep the rows that are unlike those kept; note of the others when they were met."""
         there = ~np.isnan(rows[:, 0])
-        nearest = distances.argmin(axis=1)
-        like = distances[self._each, nearest] < same
-        place = np.where(like, nearest, self.met.argmin(axis=1))
-        add = np.flatnonzero(there & ~like)
-        self.known[add, :, place[add]] = rows[add]
+        place = distances.argmin(axis=1)
+        new = np.flatnonzero(there & ~(distances[self._each, place] < same))
+        if len(new):
+            place[new] = self.met[new].argmin(axis=1)
+            self.known[new, :, place[new]] = rows[new]
         kept = np.flatnonzero(there)
         self.met[kept, place[kept]] = self.seen
 

@@ -63,6 +63,23 @@ def test_a_constant_that_deviates_is_the_greatest_surprise():
     assert score[500] > 0.9
 
 
+def test_an_outlier_beyond_all_measure_does_not_hide_what_comes_after_it():
+    values = cpu(14)
+    values[5 * DAY] = 1e6
+    at = 11 * DAY + 150
+    values[at:] += 90
+    _, alarm, _ = detected(values)
+    assert alarm[5 * DAY]
+    assert alarm[at : at + 12].any()
+
+
+def test_a_short_spike_every_day_is_a_surprise_once():
+    values = np.zeros(10 * DAY)
+    values[DAY::DAY] = 1
+    _, alarm, _ = detected(values)
+    assert np.flatnonzero(alarm).tolist() == [DAY]
+
+
 def test_missing_samples_are_passed_over():
     values = cpu(10)
     values[5 * DAY + 60 : 5 * DAY + 80] = np.nan
