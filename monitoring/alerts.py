@@ -250,6 +250,7 @@ def event(alert: Alert, kind: Happening, time: float, **more: Any) -> Event:
         "fired_at": alert.fired_at,
         "part": alert.part,
         "concept": alert.concept,
+        "inhibited_by": alert.inhibited_by,
         **more,
     }
     return Event(f"{episode}{moment}", time, kind, alert.fingerprint, alert.name, alert.server, alert.severity, body)

@@ -19,6 +19,8 @@ from monitoring.windows import step_for
 
 HISTORY_S = (86_400.0, 14 * 86_400.0)
 """How far back it is looked, and for what holds longer than that; what holds still longer is dated there."""
+CLOSER_S, MOST_CLOSER = 15.0, 8
+"""The step in which the beginning is then found, and for how many different ones."""
 LATE_S = 1.0
 
 
@@ -46,19 +48,36 @@ async def began(queries: FleetQueries, rule: Rule, fresh: Sequence[Row], last: R
 
 async def _looked_up(queries: FleetQueries, rule: Rule, query: str, wanted: set[str], now: float) -> dict[str, float]:
     """Since when the last unbroken run of each lasts; further back where it fills the shorter time."""
-    inventory = await queries.inventory()
     found: dict[str, float] = {}
+    places: dict[tuple[float, int], set[str]] = {}
+    left = set(wanted)
     for back_s in HISTORY_S:
         step = step_for(back_s)
-        matrix = await queries.backend.range(query, now - back_s, now, step)
-        for labels, since in zip(matrix.labels, _since(matrix), strict=True):
-            [one] = rows_of(rule, [(labels, 0.0)], inventory, queries.catalog)
-            key = fingerprint(one.labels)
-            if key in wanted and since < now - LATE_S:
-                found[key] = min(since, found.get(key, since))
-        if min(found.values(), default=now) > now - back_s + step:
+        runs = await _runs(queries, rule, query, now - back_s, now, step)
+        found |= {key: runs[key] for key in left & runs.keys() if runs[key] < now - LATE_S}
+        left = {key for key in left & found.keys() if found[key] <= now - back_s + step}
+        for key in wanted & found.keys() - left:
+            places.setdefault((found[key], step), set()).add(key)
+        wanted = left
+        if not left:
             break
+    for (since, step), keys in list(places.items())[:MOST_CLOSER]:
+        runs = await _runs(queries, rule, query, since - step, since, CLOSER_S)
+        found |= {key: runs[key] for key in keys & runs.keys()}
     return found
+
+
+async def _runs(
+    queries: FleetQueries, rule: Rule, query: str, start: float, end: float, step: float
+) -> dict[str, float]:
+    """Fingerprint → first time of the run that is still going on at `end`, or of the last one."""
+    inventory = await queries.inventory()
+    matrix = await queries.backend.range(query, start, end, step)
+    runs: dict[str, float] = {}
+    for labels, since in zip(matrix.labels, _since(matrix), strict=True):
+        [one] = rows_of(rule, [(labels, 0.0)], inventory, queries.catalog)
+        runs.setdefault(fingerprint(one.labels), since)
+    return runs
 
 
 def rows_of(rule: Rule, found: Iterable[tuple[Labels, float]], inventory: Inventory, catalog: Catalog) -> list[Row]:

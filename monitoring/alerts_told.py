@@ -175,10 +175,10 @@ def _both(first: Episode, second: Episode, catalog: Catalog) -> Episode:
 async def _episodes(
     record: AlertRecord | None, present: Present, start: float, end: float, catalog: Catalog
 ) -> list[Episode]:
-    """What fired at some time from `start` to `end`, by the record."""
+    """What fired at some time from `start` to `end` by the record, without what another alert explained."""
     over = [] if record is None else await record.history(start, 1e12, ("resolved",), present=present)
-    going = [_of(alert, present, catalog) for alert in present.alerts if alert.state == "firing"]
-    ended = [_of_event(one, catalog) for one in over]
+    going = [_of(alert, present, catalog) for alert in present.firing()]
+    ended = [_of_event(one, catalog) for one in over if one.body.get("inhibited_by") is None]
     return [one for one in (*ended, *going) if one.since <= end]
 
 

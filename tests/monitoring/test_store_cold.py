@@ -10,6 +10,7 @@ import pytest
 
 from monitoring.errors import StoreUnavailable
 from monitoring.store.cold import Catalogued, ColdStore, ScenarioRun, Segment, ServerTemplate, open_cold
+from monitoring.store.cold_rows import AlertRow
 from tests.conftest import emptied
 
 
@@ -125,3 +126,16 @@ async def test_the_status_says_how_much_there_is(cold: ColdStore) -> None:
     assert (status["oldest_hour"], status["newest_hour"]) == (7, 9)
     assert status["bytes"] > 0
     assert status["last_error"] is None
+
+
+async def test_what_happened_to_alerts_is_kept_once_and_found_by_time_and_kind(cold: ColdStore) -> None:
+    rows = [
+        AlertRow(f"{n}-{kind}", 100.5 * n, kind, "f0", "cpu_critical", "db-01" if n else None, None, "{}")
+        for n in range(3)
+        for kind in ("firing", "resolved")
+    ]
+    assert (await cold.put_alerts(rows), await cold.put_alerts(rows[:2]), await cold.put_alerts([])) == (6, 0, 0)
+    assert await cold.alerts(0.0, 1e12, (), 10) == sorted(rows, key=lambda row: (-row.time, row.kind == "firing"))
+    assert await cold.alerts(100.5, 201.0, ("firing",), 1) == [rows[4]]
+    assert await cold.drop_alerts_before(100.5) == 2
+    assert [row.id for row in await cold.alerts(0.0, 1e12, ("resolved", "firing"), 10)][-1] == "1-firing"

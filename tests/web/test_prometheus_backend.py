@@ -104,14 +104,9 @@ async def pair(server: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIt
     await written(server, samples())
     folder = tmp_path_factory.mktemp("pair")
     async with contextlib.AsyncExitStack() as stack:
-        own = await stack.enter_async_context(running(folder / "own", AT, retention="36500d"))
-        over = await stack.enter_async_context(running(folder / "over", AT, prometheus=server))
+        own = await stack.enter_async_context(running(folder / "own", AT, retention="36500d", default_rules=False))
+        over = await stack.enter_async_context(running(folder / "over", AT, prometheus=server, default_rules=False))
         await own.write(samples())
-        async with asyncio.timeout(10):
-            for one in (own, over):
-                while not (await one.client.get("/api/alerts/history")).json()["data"]["events"]:
-                    await one.client.get("/api/v1/alerts")  # has our own store's rules evaluated
-                    await asyncio.sleep(0.02)
         yield Pair(own, over, server)
 
 
@@ -277,10 +272,18 @@ def same(a: Any, b: Any) -> bool:
         return bool(a == b)
 
 
-async def test_rules_are_evaluated_over_prometheus_by_one_of_our_processes(pair: Pair) -> None:
-    found = [(await one.client.get("/api/alerts/history")).json()["data"]["events"] for one in pair[:2]]
+async def test_rules_are_evaluated_over_prometheus_by_one_of_our_processes(pair: Pair, tmp_path: Path) -> None:
+    found = []
+    for name, settings in {"over": {"prometheus": pair.url}, "own": {"retention": "36500d"}}.items():
+        async with running(tmp_path / name, AT, **settings) as one, asyncio.timeout(10):
+            if name == "own":
+                await one.write(samples())
+            while not (events := (await one.client.get("/api/alerts/history")).json()["data"]["events"]):
+                await one.client.get("/api/v1/alerts")  # over our own store, what came is evaluated for the request
+                await asyncio.sleep(0.02)
+            found.append(events)
     assert found[0] == found[1]
-    assert {(one["kind"], one["name"], one["server"]) for one in found[1]} == {
+    assert {(one["kind"], one["name"], one["server"]) for one in found[0]} == {
         ("firing", "cpu_critical", "bravo-01"),
         ("firing", "memory_warning", "bravo-01"),
         ("firing", "up_critical", "delta-01"),

@@ -93,9 +93,11 @@ async def targets_metadata(request: Request) -> Response:
     "/alertmanagers",
     data={"type": "object", "properties": dict.fromkeys(NONE_YET, TARGETS)},
 )
-async def alertmanagers(_request: Request) -> Response:
-    """Always empty: alerts are not sent to an Alertmanager."""
-    return ok(NONE_YET)
+async def alertmanagers(request: Request) -> Response:
+    """Where alerts are sent that speaks Alertmanager's API; passwords and paths left out."""
+    present = await parts(request).record.present()
+    known = [one["address"] for one in present.receivers if one["kind"] == "alertmanager"]
+    return ok({**NONE_YET, "activeAlertmanagers": [{"url": url} for url in known]})
 
 
 @offer(router, "/notifications", data=TARGETS)
