@@ -98,11 +98,12 @@ def judge(times: Floats, rows: Floats, learnt: int) -> Judged:
     """What is unusual in rows [n, metrics] (NaN: missing) at evenly spaced Unix seconds; a row depends on earlier ones.
 
     The first `learnt` rows are known to be mostly normal; where that is too few, the first ones are taken as such.
-    Nothing is said of the rows learnt from: their score is 0.
+    Nothing is said of the rows learnt from (their score is 0), nor of metrics that they do not have.
     """
-    came = ~np.isnan(rows)
-    rows = _filled(rows)
     known = min(max(learnt, LEARNING), len(rows))
+    came = np.isfinite(rows)
+    came &= came[:known].any(axis=0)
+    rows = _filled(rows, came)
     if known < 4 * NEIGHBOURS:
         return Judged(np.zeros(len(rows)), np.zeros(len(rows), dtype=bool), np.argsort(-rows, axis=1))
     off_hour = rows - _hourly(times, rows)
@@ -176,11 +177,11 @@ def _extent(past: Floats) -> Floats:
     return np.asarray(np.where(extent > 1e-9 * level, extent, np.where(level > 0, level, 1.0)), dtype=np.float64)
 
 
-def _filled(rows: Floats) -> Floats:
-    """Missing samples as the last one before them; as 0 where there is none yet."""
-    at = np.where(np.isnan(rows), 0, np.arange(len(rows))[:, None])
+def _filled(rows: Floats, came: NDArray[np.bool_]) -> Floats:
+    """What did not come as the last sample before it; as the first one of the metric, or 0, where there is none."""
+    at = np.where(came, np.arange(len(rows))[:, None], came.argmax(axis=0) if len(rows) else 0)
     latest = np.maximum.accumulate(at, axis=0)
-    return np.nan_to_num(np.take_along_axis(rows, latest, axis=0))
+    return np.where(came.any(axis=0), np.take_along_axis(rows, latest, axis=0), 0.0)
 
 
 def _scaled(rows: Floats, mean: Floats, spread: Floats, smooth: int) -> Floats:

@@ -57,7 +57,8 @@ class Surprise:
 
     def step(self, values: Floats) -> Floats:
         """Take one sample of each series (NaN: none) and give its surprise, 0 to 1; 0 for what cannot be judged yet."""
-        came = ~np.isnan(values)
+        came = np.isfinite(values)
+        values = np.where(came, values, np.nan)
         extent = self._extent(values, came)
         self._move(values, came)
         slot = self.seen % DELAY

@@ -69,6 +69,15 @@ def test_missing_samples_are_passed_over():
     assert {len(names) for names in top} == {6}
 
 
+def test_nothing_is_said_of_a_metric_that_was_not_there_to_learn_from():
+    rows = host()
+    rows[: LEARNT + 100, 1] = np.nan
+    rows[5 * DAY, 2] = np.inf
+    score, alarm, _ = detected(rows)
+    assert np.isfinite(score).all()
+    assert not alarm[LEARNT:].any()
+
+
 def test_a_host_of_which_nothing_is_known_is_learnt_first():
     rows = host()
     at = 5 * DAY + 100
