@@ -30,6 +30,8 @@ SETTLING_DAYS = 2
 LEARNING = 500
 """Rows that are taken as normal where none are known to be"""
 
+NAMING = 10
+"""Samples averaged to name the guilty"""
 LATELY = 20
 """Hours that the level looks back for hours of the day that were not yet seen"""
 
@@ -110,7 +112,8 @@ def judge(times: Floats, rows: Floats, learnt: int) -> Judged:
     settled = min(int(np.searchsorted(times, times[0] + SETTLING_DAYS * DAY_S)), known // 4)
     extent = _extent(rows[:known])
     departed = np.where(came, _departed(rows, off_hour, slice(settled, known), extent), 0)
-    slow, now = (np.log1p(np.minimum(over, EXTREME)).max(axis=0) for over in (_smoothed(departed, SMOOTH), departed))
+    departed = np.minimum(departed, EXTREME)
+    now, slow, slower = (np.log1p(_smoothed(departed, over).max(axis=0)) for over in (1, SMOOTH, NAMING))
     whole = Normal.of(rows[:known], extent, SMOOTH).strangeness(rows)
     whole += Normal.of(off_hour[settled:known], extent, QUICK).strangeness(off_hour)
     parts = _worst(slow)
@@ -118,7 +121,7 @@ def judge(times: Floats, rows: Floats, learnt: int) -> Judged:
     odd = whole + PARTS * np.log((parts + 1e-9) / (line + 1e-9))
     odd[:known], odd[~came.any(axis=1)] = -np.inf, -np.inf
     alarm = _rare(_worst(now), settled, known, max(1, round(HOUR_S / float(np.median(np.diff(times))))))
-    return Judged(expit(odd), alarm, np.argsort(-slow, axis=1, kind="stable"))
+    return Judged(expit(odd), alarm, np.argsort(-slower, axis=1, kind="stable"))
 
 
 def _rare(departure: Floats, settled: int, known: int, hour: int) -> NDArray[np.bool_]:
