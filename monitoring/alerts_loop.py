@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from monitoring.alerts import Book, Event, Flap, event
+from monitoring.alerts import Book, Event, Flap, Happening, event
 from monitoring.alerts_record import AlertRecord, Present, Round
 from monitoring.alerts_series import AlertSeries
 from monitoring.alerts_silences import KEPT_S, quiet
@@ -74,6 +74,7 @@ class State:
     due: dict[str, float] = field(default_factory=dict)
     """Group → when it was evaluated last."""
     unsaved: list[Event] = field(default_factory=list)
+    """What happened and is not in the record yet."""
     body: bytes = b""
     took_s: float = 0.0
     failures: int = 0
@@ -139,7 +140,7 @@ class AlertLoop:
 
     async def _guarded(self) -> None:
         try:
-            await self._round()
+            await self.round()
             rounds_total["ok"] += 1
         except (StoreUnavailable, BackendUnavailable) as error:
             rounds_total[error.cause] += 1
@@ -148,20 +149,22 @@ class AlertLoop:
             rounds_total["failed"] += 1
             log.error("alerts.round_failed", exc_info=error)
 
-    async def _round(self) -> None:
+    async def round(self) -> None:
+        """One evaluation of what is due, saved and told. Raises StoreUnavailable, BackendUnavailable."""
         stamp, now, started = self._stamp(), self._clock(), time.perf_counter()
         present = await self._record.present()
         if self.state is None:
             self.state = self._begun(present)
         state = self.state
         groups, inventory = await self._groups()
-        happened = await self._evaluated(groups, inventory, state, now)
-        happened += state.book.drop_rules({(g.key, r.name) for g in groups for r in g.rules}, now)
-        happened += state.book.settle(now)
+        await self._evaluated(groups, inventory, state, now)
+        state.unsaved += state.book.drop_rules({(g.key, r.name) for g in groups for r in g.rules}, now)
+        state.unsaved += state.book.settle(now)
         for alert, begins in quiet(state.book.alerts.values(), present.silences, now):
-            happened.append(event(alert, "silenced" if begins else "unsilenced", now, silences=alert.silenced_by))
+            kind: Happening = "silenced" if begins else "unsilenced"
+            state.unsaved.append(event(alert, kind, now, silences=alert.silenced_by))
         state.took_s, state.round = time.perf_counter() - started, state.round.after(now)
-        await self._saved(groups, state, happened)
+        await self._saved(groups, state)
         self._stamped, self._ended = stamp, time.monotonic()
         await self._write(self._series.batch(state.book.alerts.values(), now))
         await self._tidied(state, present, now)
@@ -180,12 +183,12 @@ class AlertLoop:
         defaults = default_groups(self._queries.catalog, inventory) if self._options.defaults else []
         return [*defaults, *self.files.current()], inventory
 
-    async def _evaluated(
-        self, groups: Sequence[RuleGroup], inventory: Inventory, state: State, now: float
-    ) -> list[Event]:
-        """Recording rules first, so that what they write is there for the alert rules of the same round."""
+    async def _evaluated(self, groups: Sequence[RuleGroup], inventory: Inventory, state: State, now: float) -> None:
+        """Recording rules first, so that what they write is there for the alert rules of the same round.
+
+        What happened goes to `state.unsaved` rule by rule: a store that goes away in between loses none of it.
+        """
         due = [group for group in groups if self._is_due(group, state, now)]
-        happened: list[Event] = []
         for kind in ("recording", "alerting"):
             asked = [(g, k, r) for g in due for k, r in enumerate(g.rules) if r.kind == kind]
             for (group, place, rule), found, took_s in await self._asked(asked, now):
@@ -194,13 +197,12 @@ class AlertLoop:
                 try:
                     if isinstance(found, OpenManagerError):
                         raise found
-                    happened += await self._applied(group, rule, found, inventory, state, now)
+                    state.unsaved += await self._applied(group, rule, found, inventory, state, now)
                 except (BadQuery, QueryTooExpensive) as error:
                     health.error = str(error)
                     state.failures += 1
                     log.warning("alerts.rule_failed group=%s rule=%s error=%s", group.key, rule.name, error)
         state.due |= {group.key: now for group in due}
-        return happened
 
     def _is_due(self, group: RuleGroup, state: State, now: float) -> bool:
         last = state.due.get(group.key)
@@ -247,9 +249,8 @@ class AlertLoop:
         if batch is not None and self._append is not None:
             await self._append(batch)
 
-    async def _saved(self, groups: Sequence[RuleGroup], state: State, happened: Sequence[Event]) -> None:
+    async def _saved(self, groups: Sequence[RuleGroup], state: State) -> None:
         """The record first: what was not saved is saved with the next round, and is one event all the same."""
-        state.unsaved += happened
         body = orjson.dumps(
             {
                 "groups": [group_json(group, state) for group in groups],

@@ -30,15 +30,15 @@ def default_groups(catalog: Catalog, inventory: Inventory) -> list[RuleGroup]:
 
 
 def _threshold(one: ThresholdRule, concept: Concept) -> Rule:
-    korean = "서버가 응답하지 않습니다"
+    english, korean = one.summary, "서버가 응답하지 않습니다"
     if one.concept != GONE:
         limit = concept.critical if one.severity == "critical" else concept.warning
         unit = " %" if concept.unit == "percent" else ""
-        korean = f"{concept.title['ko']} {limit:g}{unit} 이상입니다 ({_WORDS[one.severity]})"
-    notes = {"summary": one.summary, "summary_ko": korean}
-    return Rule(
-        "alerting", one.name, one.query, 0, 0, {"concept": one.concept, "severity": one.severity}, notes, one.concept
-    )
+        value = f'{{{{ printf "%.1f" $value }}}}{unit}'
+        english = f"{concept.title['en']} is at {value}, {one.severity} from {limit:g}{unit}"
+        korean = f"{concept.title['ko']} {value} ({_WORDS[one.severity]} 기준 {limit:g}{unit})"
+    notes, labels = {"summary": english, "summary_ko": korean}, {"concept": one.concept, "severity": one.severity}
+    return Rule("alerting", one.name, one.query, 0, 0, labels, notes, one.concept)
 
 
 def _scraping(inventory: Inventory) -> list[Rule]:

@@ -81,7 +81,10 @@ async def test_a_webhook_gets_a_group_when_it_fires_and_when_it_is_over(
         assert critical == {
             "status": "firing",
             "labels": {"alertname": "cpu_critical", "server": "a", "concept": "cpu", "severity": "critical"},
-            "annotations": {"summary": "CPU is at 90 % or above", "summary_ko": "CPU 90 % 이상입니다 (심각)"},
+            "annotations": {
+                "summary": "CPU is at 95.0 %, critical from 90 %",
+                "summary_ko": "CPU 95.0 % (심각 기준 90 %)",
+            },
             "startsAt": rfc3339(began),
             "endsAt": "0001-01-01T00:00:00Z",
             "fingerprint": critical["fingerprint"],
@@ -133,7 +136,7 @@ async def test_a_silence_keeps_quiet_and_a_restart_tells_nothing_twice(
         assert path == "/services/T0/secret"
         assert body["text"].splitlines()[:2] == [
             "*[FIRING:1] a*",
-            ":red_circle: a memory_critical: Memory is at 90 % or above",
+            ":red_circle: a memory_critical: Memory is at 95.0 %, critical from 90 %",
         ]
         [shown] = (await product.client.get("/api/alerts/receivers")).json()["data"]["receivers"]
         assert shown["address"] == f"{peer.url}/…"

@@ -39,7 +39,8 @@ async def test_a_rule_and_its_alert_have_prometheus_shape(fleet: Any) -> None:
     assert rule.pop("evaluationTime") > 0
     assert rule.pop("query").endswith(">= 90")
     labels = {"concept": "cpu", "severity": "critical"}
-    summary = {"summary": "CPU is at 90 % or above", "summary_ko": "CPU 90 % 이상입니다 (심각)"}
+    value = '{{ printf "%.1f" $value }} %'
+    notes = {"summary": f"CPU is at {value}, critical from 90 %", "summary_ko": f"CPU {value} (심각 기준 90 %)"}
     assert rule == {
         "name": "cpu_critical",
         "type": "alerting",
@@ -48,12 +49,15 @@ async def test_a_rule_and_its_alert_have_prometheus_shape(fleet: Any) -> None:
         "duration": 0,
         "keepFiringFor": 0,
         "labels": labels,
-        "annotations": summary,
+        "annotations": notes,
         "lastEvaluation": "2025-10-09T09:00:00Z",
         "alerts": [
             {
                 "labels": {"alertname": "cpu_critical", "server": "bravo-01", **labels},
-                "annotations": summary,
+                "annotations": {
+                    "summary": "CPU is at 95.0 %, critical from 90 %",
+                    "summary_ko": "CPU 95.0 % (심각 기준 90 %)",
+                },
                 "state": "firing",
                 "activeAt": "2025-10-09T08:35:00Z",  # 95 % since 08:30, a mean of five minutes
                 "value": "9.5e+01",
