@@ -121,6 +121,7 @@ class Demo:
             "size": fleet.size,
             "schedule": fleet.schedule,
             "mode": "baseline+delta" if fleet.lean else "anew",
+            "baseline": {"version": fleet.versions[-1], "kept": fleet.versions[:-1]} if fleet.versions else None,
             "edges": len(fleet.topology),
             "by_hand": [asdict(play) for play in fleet.plays if play.end > now],
             "under_way": [

@@ -17,7 +17,7 @@ from monitoring.simulator.savings import PageWriter, Savings
 from monitoring.simulator.scenarios import Incident, Play, Stage
 from monitoring.simulator.servers import SIZE, fleet_of
 from monitoring.simulator.shapes import EPOCH, Floats
-from monitoring.simulator.timeline import Timeline
+from monitoring.simulator.timeline import DAY_S, KEPT_DAYS, Timeline
 
 _STEPS_AT_ONCE = 60
 
@@ -52,6 +52,8 @@ class SimulatedFleet:
         self.lean = True
         """Pages are made from a baseline and differences; without it each is computed anew. The bytes are the same."""
         self.savings = Savings()
+        self.versions: tuple[int, ...] = ()
+        """Of the baseline, the newest last: days since the epoch whose curves are kept."""
         self._epoch, self._now = epoch, now
         self._timelines = {
             name: Timeline(
@@ -94,7 +96,13 @@ class SimulatedFleet:
             await self._exporter.start()
 
     def prepare(self, t: float) -> None:
-        """Makes the baseline's curves of the day of `t` (Unix seconds), where they are not made yet."""
+        """Makes the baseline's curves of the day of `t` (Unix seconds), where they are not made yet.
+
+        They are the baseline's next version; those of two days before it are kept.
+        """
+        day = int((t - self._epoch) // DAY_S)
+        if day not in self.versions:
+            self.versions = (*self.versions, day)[-KEPT_DAYS:]
         for timeline in self._timelines.values():
             timeline.at(np.array([t]))
 

@@ -21,6 +21,8 @@ from monitoring.simulator.servers import SimulatedServer
 from monitoring.simulator.shapes import CYCLE_DAYS, DAY, Floats, pick
 
 DAY_S = 86_400
+KEPT_DAYS = 3
+"""Days whose curves are kept: yesterday, today and, once it is near, tomorrow."""
 LINGER_S = 3_600.0
 """For so long after its end a play may still show."""
 
@@ -48,11 +50,11 @@ class Timeline:
         self._booted = epoch - round(pick(f"{server.name}/boot", seed, 1, 90) * DAY_S)
         self._counts = np.array(first.counts)
         self._whole = np.array(first.whole)
-        self._baseline = lru_cache(maxsize=3)(self._read_baseline)
+        self._baseline = lru_cache(maxsize=KEPT_DAYS)(self._read_baseline)
         self._started: tuple[Play, ...] = ()
         self._days: dict[int, tuple[Play, ...]] = {}
         """Days (since the epoch) that started plays touch, and which."""
-        self._changed = lru_cache(maxsize=3)(self._read_changed)
+        self._changed = lru_cache(maxsize=KEPT_DAYS)(self._read_changed)
         self._extras: dict[int, Floats] = {}
 
     def play(self, plays: Iterable[Play]) -> None:

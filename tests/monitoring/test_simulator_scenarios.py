@@ -140,6 +140,20 @@ def test_pages_by_baseline_and_differences_are_the_pages_made_anew_and_the_savin
     assert [fleet.page(name, START + 5.0 * k) for k in range(2) for name in ("web-01", "batch-01")] == lean[:4]
 
 
+def test_the_next_days_baseline_is_a_new_version_and_the_old_one_still_gives_the_same_figures() -> None:
+    fleet = SimulatedFleet(size=6)
+    late = START + DAY - 1800
+    fleet.prepare(late)
+    seen = fleet.page("web-01", late)
+    fleet.prepare(late + 3600)
+    assert fleet.versions == (9, 10)
+    assert fleet.page("web-01", late) == seen
+    for ahead in range(1, 4):
+        fleet.prepare(late + ahead * DAY)
+    assert fleet.versions == (10, 11, 12)
+    assert fleet.page("web-01", late) == seen, "also where its curves had to be made again"
+
+
 def test_what_cannot_be_played_is_refused_with_what_can() -> None:
     fleet = SimulatedFleet(size=6)
     for kind, server, said in (
