@@ -29,6 +29,7 @@ WATCHED = (
     "disk",
     "network_in",
     "network_out",
+    "network_errors",
     "errors",
     "latency",
     "requests",

@@ -19,7 +19,16 @@ from monitoring.windows import moment
 HOUR = 3600
 DEPENDS = "server_depends_on"
 """The metric by which a server says whom it calls: the label `on` names the other."""
-SOURCES = {"cpu": 1.3, "memory": 1.3, "disk": 1.3, "network_in": 0.9, "network_out": 0.8, "requests": 0.7, "up": 2.0}
+SOURCES = {
+    "cpu": 1.3,
+    "memory": 1.3,
+    "disk": 1.3,
+    "network_in": 0.9,
+    "network_out": 0.8,
+    "requests": 0.7,
+    "network_errors": 2.0,
+    "up": 2.0,
+}
 """How far a concept is a cause rather than a symptom; errors, latency and the rest count 0.15."""
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from monitoring.errors import BadQuery
 from monitoring.simulator.kinds import KINDS, Kind, Knob, Place, Step, shows
 from monitoring.simulator.servers import Role, SimulatedServer, edges
-from monitoring.simulator.shapes import Floats
+from monitoring.simulator.shapes import CYCLE, Floats
 
 HOUR = 60
 Strain = Mapping[Knob, Floats]
@@ -77,8 +77,10 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class Recurring:
-    """A failure that comes back every `period` minutes on the `k`-th server of a role. Periods divide the cycle of 28
-    days but not the day, so none becomes an hour's habit."""
+    """A failure that comes back every `period` minutes, each time on the next server of a role, the `k`-th first.
+
+    Periods divide the cycle of 28 days but not the day, so that none becomes an hour's habit.
+    """
 
     kind: str
     role: Role
@@ -87,18 +89,23 @@ class Recurring:
     offset: int
     minutes: int
 
+    def server(self, servers: Sequence[str], number: int) -> str:
+        """The server of the occurrence of that number, the same in every cycle."""
+        return servers[(self.k + number % (CYCLE // self.period)) % len(servers)]
+
 
 SCHEDULE = (
     Recurring("memory_leak", "api", 1, 630, 0, 9 * HOUR),
     Recurring("disk_fill", "batch", 0, 21 * HOUR, 9 * HOUR, 14 * HOUR),
-    Recurring("db_saturation", "db", 0, 7 * HOUR, 2 * HOUR, 50),
-    Recurring("bad_deploy", "api", 2, 28 * HOUR, 17 * HOUR, 40),
+    Recurring("db_saturation", "db", 0, 28 * HOUR, 2 * HOUR, 50),
+    Recurring("bad_deploy", "api", 2, 42 * HOUR, 17 * HOUR, 40),
     Recurring("noisy_neighbour", "db", 1, 32 * HOUR, 6 * HOUR, 90),
-    Recurring("traffic_surge", "web", 0, 42 * HOUR, 20 * HOUR, 45),
+    Recurring("traffic_surge", "web", 0, 84 * HOUR, 20 * HOUR, 45),
     Recurring("network_loss", "cache", 0, 56 * HOUR, 31 * HOUR, 25),
     Recurring("host_down", "batch", 2, 4480, 50 * HOUR, 12),
 )
-"""What the demo plays by itself: the first three as long as there is a demo, at least one always under way."""
+"""What the demo plays by itself. At least one is always under way; what people feel comes once or twice a day, so that it
+does not become a habit of its server."""
 
 
 class Stage:
@@ -137,11 +144,11 @@ class Stage:
         """Every play of the schedule that is under way at some time from `start` to `end` (Unix seconds)."""
         for one in SCHEDULE:
             own = [s.name for s in self.servers.values() if (s.role, s.cell) == (one.role, 0)]
-            server, first = own[min(one.k, len(own) - 1)], epoch + one.offset * 60
+            first = epoch + one.offset * 60
             period, duration = one.period * 60, one.minutes * 60
-            number = (start - duration - first) // period + 1
+            number = int((start - duration - first) // period) + 1
             while (begins := first + number * period) <= end:
-                yield Play(one.kind, server, begins, duration)
+                yield Play(one.kind, one.server(own, number), begins, duration)
                 number += 1
 
     def started(

@@ -115,18 +115,19 @@ def test_every_incident_shows_where_its_truth_says():
         return (FLEET.value(server, metric, t, **labels) - FLEET.value(server, metric, t - 600, **labels)) / 600
 
     for incident in found:
-        late = incident.end - 360
+        late, server = incident.end - 360, incident.play.server
         if incident.kind.name == "memory_leak":
-            assert used("api-02", "memory", late) > 80 > used("api-02", "memory", incident.end + 120)
+            assert used(server, "memory", late) > 80 > used(server, "memory", incident.end + 120)
         elif incident.kind.name == "disk_fill":
-            assert used("batch-01", "filesystem", late, mountpoint="/data") > 90
-            assert used("batch-02", "filesystem", late, mountpoint="/data") < 60
+            other = next(name for name in ("batch-01", "batch-02") if name != server)
+            assert used(server, "filesystem", late, mountpoint="/data") > 90
+            assert used(other, "filesystem", late, mountpoint="/data") < 60
         elif incident.kind.name == "db_saturation":
-            assert FLEET.value("db-01", "pg_stat_activity_count", late, state="active") > 140
-            assert rate("db-01", "node_cpu_seconds_total", late, mode="idle") < 0.5
-            for server in ("web-01", "web-02", "web-03"):
-                share = rate(server, "http_requests_total", late, code="500") / rate(
-                    server, "http_request_duration_seconds_count", late
+            assert FLEET.value(server, "pg_stat_activity_count", late, state="active") > 140
+            assert rate(server, "node_cpu_seconds_total", late, mode="idle") < 0.5
+            for web in ("web-01", "web-02", "web-03"):
+                share = rate(web, "http_requests_total", late, code="500") / rate(
+                    web, "http_request_duration_seconds_count", late
                 )
                 assert share > 0.05
             spent = rate("api-01", "http_request_duration_seconds_sum", late)
@@ -149,7 +150,7 @@ async def test_the_record_has_the_servers_and_each_incident_once_with_its_end_wh
     assert {(r.id, r.started, r.ended) for r in rows} == {
         (i.play.id, i.start, i.end if i.end <= now else None) for i in played
     }
-    assert len(rows) == len(played) > 5
-    assert {"api-02", "batch-01", "db-01"} <= {r.ground_truth["server"] for r in rows}
+    assert len(rows) == len(played) > 3
+    assert {"memory", "disk"} <= {r.ground_truth["concept"] for r in rows}
     assert [t.id for t in await cold.templates()] == sorted(fleet.names())
     await cold.close()
