@@ -104,8 +104,8 @@ SCHEDULE = (
     Recurring("network_loss", "cache", 0, 56 * HOUR, 31 * HOUR, 25),
     Recurring("host_down", "batch", 2, 4480, 50 * HOUR, 12),
 )
-"""What the demo plays by itself. At least one is always under way; what people feel comes once or twice a day, so that it
-does not become a habit of its server."""
+"""What the demo plays by itself: at least one at any time, but what people feel only once or twice a day, so that it
+becomes no habit of its server."""
 
 
 class Stage:
