@@ -100,6 +100,8 @@ class AlertLoop:
         self.files = files
         self.state: State | None = None
         """None while another process evaluates."""
+        self.rounds = 0
+        """Rounds of this process, failed ones too."""
         self._queries, self._record, self._clock, self._options = queries, record, clock, options
         self._fence, self._append, self._notifier, self._stamp = fence, append, notifier, stamp
         self._series = AlertSeries()
@@ -148,6 +150,7 @@ class AlertLoop:
         except Exception as error:  # the loop survives what one round brings
             rounds_total["failed"] += 1
             log.error("alerts.round_failed", exc_info=error)
+        self.rounds += 1
 
     async def round(self) -> None:
         """One evaluation of what is due, saved and told. Raises StoreUnavailable, BackendUnavailable."""
@@ -164,10 +167,10 @@ class AlertLoop:
             kind: Happening = "silenced" if begins else "unsilenced"
             state.unsaved.append(event(alert, kind, now, silences=alert.silenced_by))
         state.took_s, state.round = time.perf_counter() - started, state.round.after(now)
-        await self._saved(groups, state)
+        saved = await self._saved(groups, state)
         self._stamped, self._ended = stamp, time.monotonic()
         await self._write(self._series.batch(state.book.alerts.values(), now))
-        await self._tidied(state, present, now)
+        await self._tidied(state, present, [*present.events, *saved], now)
         if self._notifier is not None:
             queries = {(group.key, rule.name): rule.expr for group in groups for rule in group.rules}
             await self._notifier.tell(list(state.book.alerts.values()), present, queries, now)
@@ -249,7 +252,7 @@ class AlertLoop:
         if batch is not None and self._append is not None:
             await self._append(batch)
 
-    async def _saved(self, groups: Sequence[RuleGroup], state: State) -> None:
+    async def _saved(self, groups: Sequence[RuleGroup], state: State) -> list[Event]:
         """The record first: what was not saved is saved with the next round, and is one event all the same."""
         body = orjson.dumps(
             {
@@ -261,9 +264,10 @@ class AlertLoop:
         )
         await self._record.save(body if body != state.body else b"", state.round, state.unsaved, self._fence())
         events_total.update(one.kind for one in state.unsaved)
-        state.body, state.unsaved = body, []
+        saved, state.body, state.unsaved = state.unsaved, body, []
+        return saved
 
-    async def _tidied(self, state: State, present: Present, now: float) -> None:
+    async def _tidied(self, state: State, present: Present, events: Sequence[Event], now: float) -> None:
         """Takes history to the cold layer, and what is over out of the present."""
         active = {a.fingerprint: a.active_at for a in state.book.alerts.values() if a.state != "resolved"}
         await self._record.forget_acks([k for k, ack in present.acks.items() if active.get(k) != ack["active_at"]])
@@ -271,7 +275,7 @@ class AlertLoop:
             if now - silence.end > KEPT_S:
                 await self._record.forget_silence(silence.id)
         try:
-            await self._record.archive((await self._record.present()).events)
+            await self._record.archive(events)
             if abs(now - self._trimmed) > TRIM_S:
                 await self._record.trim(now - self._options.history_s)
                 self._trimmed = now

@@ -137,6 +137,14 @@ class Settings(BaseSettings):
             raise ValueError(f"'{word}' is none of {', '.join(known)}")
         return word.lower()
 
+    @field_validator("alert_webhook", "alert_slack", "alertmanager")
+    @classmethod
+    def _addresses(cls, texts: list[str]) -> list[str]:
+        """They are secrets: the message does not repeat them."""
+        if any(not text.startswith(("http://", "https://", "@")) for text in texts):
+            raise ValueError("an address is an http:// or https:// URL, or @FILE")
+        return texts
+
     @model_validator(mode="after")
     def _one_place_to_read(self) -> Settings:
         """With `prometheus` nothing is collected: those samples would never be read."""
