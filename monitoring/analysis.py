@@ -64,7 +64,7 @@ async def anomalies(
 ) -> Reading:
     """Departures from the habit of the two days before, and servers that went down, strongest first."""
     tracks, evidence = await _histories(backend, catalog, inventory, WATCHED, end - HABIT_S, end, servers)
-    rows = await asyncio.to_thread(_unusual, tracks, catalog, start, end)
+    rows = await asyncio.to_thread(departures, tracks, catalog, start, end)
     downs, proof = await outages(backend, catalog, inventory, start, end, servers)
     rows = downs + sorted(rows, key=lambda row: -float(row[8] or 0))
     text = "; ".join(f"{r[0]} {r[1]}{f' {r[2]}' if r[2] else ''} since {r[3]}" for r in rows[:8])
@@ -208,7 +208,8 @@ def _tracks(matrix: Matrix, concept: str, inventory: Inventory) -> list[Track]:
     ]
 
 
-def _unusual(tracks: Sequence[Track], catalog: Catalog, start: float, end: float) -> list[tuple[Cell, ...]]:
+def departures(tracks: Sequence[Track], catalog: Catalog, start: float, end: float) -> list[tuple[Cell, ...]]:
+    """A row for each stretch in which a series left its habit: the columns of `anomalies`."""
     rows: list[tuple[Cell, ...]] = []
     for track in tracks:
         level = float(np.nanmedian(track.values)) if np.isfinite(track.values).any() else 0.0
