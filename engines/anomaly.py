@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.baseline import DAY_S, Baseline, Floats, present, rolling_median
+from engines.onset import onset
 
 MIN_HISTORY_S = 2 * 3600.0
 SETTLED_S = 6 * 3600.0
@@ -26,7 +27,7 @@ class Anomaly:
     """One stretch outside the band: times in Unix seconds, values in the series' unit."""
 
     start: float
-    """Time of the first sample outside, which may lie up to a day before the window"""
+    """When it began, which may lie up to a day before the window, and before the first sample outside the band"""
     end: float | None
     """Time of the last sample outside; None while it lasts"""
     value: float
@@ -89,10 +90,9 @@ def _stretches(times: Floats, values: Floats, band: Floats, window_start: float)
             half = (roof - usual) if direction == "high" else (usual - floor)
             score = abs(value - usual) / half if half > 0 else np.inf
             end = None if last >= len(times) - PERSISTENCE[0] else float(times[last])
+            began = float(times[onset(values - expected, first, last)])
             found.append(
-                Anomaly(
-                    float(times[first]), end, value, usual, floor, roof, score, "high" if direction == "high" else "low"
-                )
+                Anomaly(began, end, value, usual, floor, roof, score, "high" if direction == "high" else "low")
             )
     return [anomaly for anomaly in found if anomaly.score >= 1]
 

@@ -17,6 +17,11 @@ AFTER_S = 300.0
 NEAR_S = 60.0
 """Onsets that differ by less are taken as simultaneous."""
 
+LARGE = 0.5
+"""The part of the largest change from which on one counts as large"""
+UNRELATED = 0.3
+"""What is left of the score of a server that the symptom's has nothing to do with"""
+
 Edge = tuple[str, str]
 """(dependent, what it depends on), by server"""
 
@@ -29,7 +34,9 @@ class Candidate:
     concept: str
     change: Change
     weight: float = 1.0
-    """How bad such a change is by nature: above 1 for saturation and errors, below 1 for mere load"""
+    """How bad such a change is by nature: above 1 for saturation and outages, below 1 for mere symptoms"""
+    load: bool = False
+    """True for more work than usual: it comes from callers and goes to callees, as faults go the other way"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +61,23 @@ def rank_causes(
 ) -> list[Cause]:
     """The candidates that began around the onset (Unix seconds), most likely first; their scores add up to 1.
 
-    With `edges`, a server whose dependents changed too gains, and one that depends on a changed server loses. With
-    `symptom` (a server) as well, only what it depends on, directly or not, and itself are looked at.
+    With `edges`, a fault gains by servers that depend on its own and changed too, and loses by one that its own depends
+    on; more work gains by what is called and loses by a caller that had more work as well. With `symptom` (a server),
+    what neither depends on it nor is depended on counts little.
     """
-    reach = _upstream(edges or ())
+    below = _upstream(edges or ())
+    above = _upstream((callee, caller) for caller, callee in edges or ())
     near = [one for one in candidates if -AFTER_S <= symptom_onset - one.change.time <= BEFORE_S]
-    if symptom is not None and symptom in reach:
-        near = [one for one in near if one.server == symptom or one.server in reach[symptom]]
     if not near:
         return []
-    changed = {one.server for one in near}
     lead = np.array([symptom_onset - one.change.time for one in near])
     size = np.array([np.log1p(abs(one.change.size)) * one.weight for one in near])
-    below = np.array([sum(one.server in reach.get(other, ()) for other in changed - {one.server}) for one in near])
-    above = np.array([len(reach.get(one.server, set()) & changed - {one.server}) for one in near])
-    raw = size * _earliness(lead) * (1.0 + below) / (1.0 + above)
+    views = [_View(one, near, below, above) for one in near]
+    raw = size * _timeliness(lead, size)
+    raw *= np.array([(1.0 + view.explains) / (1.0 + view.excuses) for view in views])
+    if symptom is not None and (symptom in below or symptom in above):
+        related = below.get(symptom, set()) | above.get(symptom, set()) | {symptom}
+        raw *= np.array([1.0 if one.server in related else UNRELATED for one in near])
     shares = raw / raw.sum() if raw.sum() > 0 else np.full(len(near), 1 / len(near))
     ranked = sorted(range(len(near)), key=lambda k: (-shares[k], -lead[k], near[k].server, near[k].concept))
     return [
@@ -77,16 +86,38 @@ def rank_causes(
             near[k].concept,
             float(shares[k]),
             float(lead[k]),
-            _reason(lead[k] >= lead.max() - NEAR_S, size[k] == size.max(), below[k] > 0 and above[k] == 0),
+            _reason(
+                lead[k] >= lead.max() - NEAR_S, size[k] == size.max(), views[k].explains > 0 and views[k].excuses == 0
+            ),
         )
         for k in ranked
     ]
 
 
-def _earliness(lead: Floats) -> Floats:
-    """1 for the first mover, half for what began five minutes later, a quarter of that for what follows the symptom."""
-    behind = np.maximum(lead.max() - lead - NEAR_S, 0.0)
-    return np.asarray(1 / (1 + behind / 300.0) * np.where(lead < -NEAR_S, 0.25, 1.0), dtype=np.float64)
+class _View:
+    """One candidate among the others: how many servers it explains, and how many excuse it."""
+
+    def __init__(
+        self, one: Candidate, near: Sequence[Candidate], below: dict[str, set[str]], above: dict[str, set[str]]
+    ) -> None:
+        callers, callees = above.get(one.server, set()), below.get(one.server, set())
+        by_then = one.change.time + AFTER_S
+        moved = {other.server for other in near} - {one.server}
+        busier = {other.server for other in near if other.load and other.change.time <= by_then} - {one.server}
+        faulty = {other.server for other in near if not other.load and other.change.time <= by_then} - {one.server}
+        self.explains = len((callees if one.load else callers) & moved)
+        own_load = any(other.load and other.server == one.server for other in near) and not one.load
+        self.excuses = len(callers & busier) + (0 if one.load else len(callees & faulty - busier) + own_load)
+
+
+def _timeliness(lead: Floats, size: Floats) -> Floats:
+    """1 for the first of the large movers, half for what began five minutes later, a quarter of that for what follows
+    the symptom; what is small and came long before the large ones is likely no part of it."""
+    first = float(np.max(lead[size >= LARGE * size.max()]))
+    behind, ahead = np.maximum(first - lead - NEAR_S, 0.0), np.maximum(lead - first - NEAR_S, 0.0)
+    return np.asarray(
+        1 / (1 + behind / 300.0) / (1 + ahead / 300.0) * np.where(lead < -NEAR_S, 0.25, 1.0), dtype=np.float64
+    )
 
 
 def _upstream(edges: Iterable[Edge]) -> dict[str, set[str]]:

@@ -35,6 +35,9 @@ WATCHED = (
     "requests",
     "connections",
     "queue",
+    "iowait",
+    "network_errors",
+    "transactions",
 )
 HABIT_S = 50 * 3600
 """History that tells what is normal: two days and the window itself."""

@@ -19,17 +19,20 @@ from monitoring.windows import moment
 HOUR = 3600
 DEPENDS = "server_depends_on"
 """The metric by which a server says whom it calls: the label `on` names the other."""
-SOURCES = {
+FAULTS = {
+    "up": 2.0,
     "cpu": 1.3,
     "memory": 1.3,
     "disk": 1.3,
-    "network_in": 0.9,
-    "network_out": 0.8,
-    "requests": 0.7,
     "network_errors": 2.0,
-    "up": 2.0,
+    "connections": 1.3,
+    "iowait": 1.0,
+    "queue": 0.8,
+    "errors": 0.4,
 }
-"""How far a concept is a cause rather than a symptom; errors, latency and the rest count 0.15."""
+"""How far a concept is a cause rather than a symptom; latency and the rest count 0.15."""
+LOADS = {"requests": 1.0, "users": 0.8, "transactions": 0.6, "jobs": 0.6, "network_in": 0.5, "network_out": 0.5}
+"""Concepts of which more means more work, with the same weights; less of them is a symptom."""
 
 
 async def forecast(query: Query, desk: Desk) -> Draft:
@@ -233,7 +236,9 @@ def _is_symptom(row: dict[str, Any], query: Query, desk: Desk) -> bool:
 def candidate(row: dict[str, Any]) -> Candidate:
     """An anomaly as a possible cause."""
     change = Change(moment(row["start"]), row["expected"], row["value"], row["score"], "step", None)
-    return Candidate(row["server"], row["concept"], change, SOURCES.get(row["concept"], 0.15))
+    load = row["direction"] == "high" and row["concept"] in LOADS
+    weight = LOADS[row["concept"]] if load else FAULTS.get(row["concept"], 0.15)
+    return Candidate(row["server"], row["concept"], change, weight, load)
 
 
 def _servers(found: list[dict[str, Any]]) -> tuple[str, ...]:
