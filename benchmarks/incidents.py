@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="the incidents whose cause was not named first")
     options = parser.parse_args()
     seeds = range(options.first_seed, options.first_seed + options.seeds)
-    print("| incident | asked by | cases | first | in three | its concept first | onset error in steps (median / p90) |")
+    print("| incident | asked by | cases | first | in three | with concept | onset error in steps (median, p90) |")
     print("|---|---|---|---|---|---|---|")
     whole: list[Outcome] = []
     for kind in KINDS:
