@@ -99,10 +99,11 @@ def parse(text: str, now: datetime) -> Times:
     spans: list[TimeSpan] = []
     failed: list[Unparsed] = []
     for i, j, stretch in _phrases(atoms, lower, context):
-        if stretch is None:
+        span = None if stretch is None else _span(stretch, text, i, j, now)
+        if span is None or (span.end is not None and span.end <= span.start):  # such as "last 0 days"
             failed.append(Unparsed(text[i:j], i, j))
         else:
-            spans.append(_span(stretch, text, i, j, now))
+            spans.append(span)
     taken = [(span.i, span.j) for span in spans] + [(a.i, a.j) for a in atoms if isinstance(a.value, Nothing)]
     taken += [(left.i, left.j) for left in failed]
     return Times(tuple(spans), tuple(sorted([*failed, *_left_over(_masked(lower), text, taken)], key=lambda u: u.i)))

@@ -36,7 +36,6 @@ WATCHED = (
     "connections",
     "queue",
     "iowait",
-    "network_errors",
     "transactions",
 )
 HABIT_S = 50 * 3600

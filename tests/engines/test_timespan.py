@@ -92,6 +92,13 @@ def test_an_hour_ago_is_an_hour_across_the_change_of_the_clocks():
     assert now.timestamp() - span.start.timestamp() == 3600
 
 
+@pytest.mark.parametrize("text", ["last 0 days", "0d", "지난 0분"])
+def test_a_time_of_no_length_is_said_not_to_be_understood(text: str):
+    found = parse(text, NOW)
+    assert found.spans == ()
+    assert found.unparsed
+
+
 @given(st.integers(1, 999), st.sampled_from(["minutes", "hours", "days", "weeks", "분", "시간", "주"]))
 def test_any_length_gives_that_length(n: int, unit: str):
     text = f"last {n} {unit}" if unit.isascii() else f"지난 {n}{unit}"
