@@ -57,7 +57,7 @@ ANSWERS: dict[Kind, Answering] = {
     "unclear": talk.unclear,
     "howto": talk.not_yet,
     "report": report.report,
-    "capacity": values.rank,
+    "capacity": report.capacity,
 }
 
 TIMED = frozenset({"value", "rank", "aggregate", "history", "trend", "compare", "changed", "cause", "count", "filter"})
@@ -156,6 +156,7 @@ class UnifiedAIEngine:
             now=question.now,
             timezone=str(question.zone),
             backend=self.understanding.backend,
+            report=draft.report,
         )
 
 

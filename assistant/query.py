@@ -130,6 +130,8 @@ class Draft:
     suggestions: list[str] = field(default_factory=list)
     mentioned: tuple[str, ...] = ()
     """Servers that the answer is about, in its order: what "the second one" points at."""
+    report: dict[str, str] | None = None
+    """The whole report as a document: `kind`, `url` (HTML) and `markdown`; None where the answer is all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,8 @@ class Answer:
     timezone: str
     backend: str
     """What classified the question: `patterns+tfidf`, or `patterns` while the model is not warm."""
+    report: dict[str, str] | None = None
+    """Where the whole report is, for an answer that tells its first lines."""
 
 
 def _span(span: TimeSpan | None) -> dict[str, Any] | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from monitoring import ranges, tables
 from monitoring.alerts import Alert, Event
 from monitoring.alerts_record import GAP_S, AlertRecord, Present, Span
+from monitoring.alerts_silences import Silence
 from monitoring.backends import Backend
 from monitoring.catalog import Catalog
 from monitoring.fleet import FleetState
@@ -75,6 +77,24 @@ async def now(
     rows += [one.row() for one in known]
     rows = [row for row in rows if severity in (None, row[3])]
     return _reading(rows, limit, f"{len(rows)} alerts firing", tuple(state.evidence.values()), known)
+
+
+def with_silences(told: Reading, present: Present, at: float) -> Reading:
+    """The reading with the silences that were in force at a time, in `details`; as it is where there were none."""
+    active = sorted((one for one in present.silences if one.created <= at and one.start <= at < one.end), key=_ends)
+    if not active:
+        return told
+    shown = [
+        {
+            "matchers": ", ".join(f'{m.name}{m.op}"{m.value}"' for m in one.matchers),
+            "start": one.start,
+            "end": one.end,
+            "author": one.author,
+            "comment": one.comment,
+        }
+        for one in active
+    ]
+    return replace(told, details={**told.details, "silences": shown})
 
 
 def pending(present: Present, catalog: Catalog, severity: str | None, limit: int) -> Reading:
@@ -246,6 +266,10 @@ def _note(alert: Alert, present: Present) -> str:
     if alert.flapping:
         found.append("flapping")
     return ", ".join(found)
+
+
+def _ends(one: Silence) -> tuple[float, str]:
+    return one.end, one.id
 
 
 def _place(one: Episode) -> tuple[str | None, str, str | None]:

@@ -130,7 +130,8 @@ class FleetQueries:
         if window is None and state == "pending":
             return alerts_told.pending(present, self.catalog, severity, most)
         if window is None and state == "firing":
-            return await alerts_told.now(self._record, present, await self.state(time), self.catalog, severity, most)
+            told = await alerts_told.now(self._record, present, await self.state(time), self.catalog, severity, most)
+            return alerts_told.with_silences(told, present, time)
         start, end = span(window or "24h", time)
         source = alerts_told.Source(self.backend, self.catalog, await self.inventory(), self._record, present)
         return await alerts_told.past(source, start, end, state, severity, most)

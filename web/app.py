@@ -61,6 +61,7 @@ from web.routes import (
     prometheus_status,
     prometheus_targets,
     remote,
+    reports,
     series,
     system,
 )
@@ -105,7 +106,21 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> Fa
     )
     envelope.install(app)
     openapi.install(app)
-    for module in (*PROMETHEUS, ask, alerts, fleet, generator, metrics, series, ingest, otlp, graphql, system, pages):
+    for module in (
+        *PROMETHEUS,
+        ask,
+        alerts,
+        reports,
+        fleet,
+        generator,
+        metrics,
+        series,
+        ingest,
+        otlp,
+        graphql,
+        system,
+        pages,
+    ):
         app.include_router(module.router)
     app.mount("/static", pages.Assets(directory=pages.STATIC))
     app.add_middleware(Routed)

@@ -15,7 +15,7 @@ from assistant.engine import Answer
 Json = dict[str, Any]
 SCHEMAS = "#/components/schemas/"
 TAGS = (
-    ("assistant", r"/api/ai-agent", "Questions and their answers."),
+    ("assistant", r"/api/(ai-agent|reports|forecasts)", "Questions and their answers, reports, forecasts."),
     ("ingest", r"/api/v1/(write|otlp)|/v1/metrics", "Ways in for samples."),
     ("prometheus", r"/api/(v1|prometheus)/", "Prometheus' own HTTP API, in its own envelope."),
     ("fleet", r"/api/(servers|dashboard|alerts|metrics|batch|data-generator)", "Servers and their figures."),

@@ -1,0 +1,1 @@
+"""How documents are drawn: Markdown, one HTML page, charts as SVG."""
