@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from engines.correlation import Correlation
 from engines.correlation import correlate as together
 from engines.forecast import level_at, time_to
 from monitoring.backends import Backend
+from monitoring.baselines import floor
 from monitoring.catalog import Catalog, Concept
 from monitoring.expressions import expression
 from monitoring.inventory import IDENTITY, Inventory
@@ -41,8 +42,6 @@ WATCHED = (
 HABIT_S = 50 * 3600
 """History that tells what is normal: two days and the window itself."""
 FORECAST_S = 3 * 86_400
-FLOOR = {"percent": 5.0, "bytes_per_second": 200_000.0, "milliseconds": 20.0, "per_second": 5.0, "number": 5.0}
-"""Departures smaller than this (in the unit) are nobody's business."""
 
 
 class Track(NamedTuple):
@@ -63,10 +62,15 @@ async def anomalies(
     end: float,
     servers: Sequence[str] | None,
     limit: int,
+    describe: Callable[[Sequence[Track]], dict[str, Any]] = lambda _: {},
 ) -> Reading:
-    """Departures from the habit of the two days before, and servers that went down, strongest first."""
-    tracks, evidence = await _histories(backend, catalog, inventory, WATCHED, end - HABIT_S, end, servers)
+    """Departures from the habit of the two days before, and servers that went down, strongest first.
+
+    What `describe` says of the series (in a thread) stands among the details.
+    """
+    tracks, evidence = await histories(backend, catalog, inventory, WATCHED, end - HABIT_S, end, servers)
     rows = await asyncio.to_thread(departures, tracks, catalog, start, end)
+    said = await asyncio.to_thread(describe, tracks)
     downs, proof = await outages(backend, catalog, inventory, start, end, servers)
     rows = downs + sorted(rows, key=lambda row: -float(row[8] or 0))
     text = "; ".join(f"{r[0]} {r[1]}{f' {r[2]}' if r[2] else ''} since {r[3]}" for r in rows[:8])
@@ -76,7 +80,7 @@ async def anomalies(
         ("server", "concept", "part", "start", "end", "value", "expected", "direction", "score", "low", "high"),
         tuple(rows[:limit]),
         total=len(rows),
-        details={"series_checked": len(tracks), "history_s": HABIT_S},
+        details={"series_checked": len(tracks), "history_s": HABIT_S, **said},
     )
 
 
@@ -138,7 +142,7 @@ async def correlate(
     step = step_for(end - start)
     target = await backend.range(query, start, end, step)
     mine = _tracks(target, concept.name if concept else query, inventory)
-    tracks, evidence = await _histories(backend, catalog, inventory, WATCHED, start, end, None)
+    tracks, evidence = await histories(backend, catalog, inventory, WATCHED, start, end, None)
     rows: list[tuple[Cell, ...]] = []
     if mine:
         others = [t for t in tracks if (t.server, t.concept, t.part) != (server, mine[0].concept, mine[0].part)]
@@ -182,7 +186,7 @@ async def outages(
     return rows, [proof_of(matrix)]
 
 
-async def _histories(
+async def histories(
     backend: Backend,
     catalog: Catalog,
     inventory: Inventory,
@@ -190,10 +194,12 @@ async def _histories(
     start: float,
     end: float,
     servers: Sequence[str] | None,
+    step: int | None = None,
 ) -> tuple[list[Track], list[Evidence]]:
+    """The series of some concepts (catalogue names) over a time, with the queries; `step` in seconds."""
     tracks: list[Track] = []
     evidence: list[Evidence] = []
-    step = step_for(end - start, 1500)
+    step = step or step_for(end - start, 1500)
     for name in names:
         if query := expression(catalog.concepts[name], inventory, servers):
             matrix = await backend.range(query, start, end, step)
@@ -205,7 +211,7 @@ async def _histories(
 def _tracks(matrix: Matrix, concept: str, inventory: Inventory) -> list[Track]:
     times = matrix.times
     return [
-        Track(inventory.server_of(labels), concept, _part(labels), times, values)
+        Track(inventory.server_of(labels), concept, part_of(labels), times, values)
         for labels, values in zip(matrix.labels, matrix.values, strict=True)
     ]
 
@@ -215,11 +221,8 @@ def departures(tracks: Sequence[Track], catalog: Catalog, start: float, end: flo
     rows: list[tuple[Cell, ...]] = []
     for track in tracks:
         level = float(np.nanmedian(track.values)) if np.isfinite(track.values).any() else 0.0
-        unit = catalog.concepts[track.concept].unit
-        floor = max(FLOOR.get(unit, 1.0), 0.0 if unit == "percent" else 0.3 * abs(level))
-        if track.concept == "errors":
-            floor = 0.5
-        for a in unusual(track.times, track.values, start, end, floor=floor):
+        least = floor(track.concept, catalog, level)
+        for a in unusual(track.times, track.values, start, end, floor=least):
             until = None if a.end is None else rfc3339(a.end)
             key = (track.server, track.concept, track.part, rfc3339(a.start), until)
             rows.append((*key, a.value, a.expected, a.direction, a.score, a.low, a.high))
@@ -253,5 +256,6 @@ def _together(target: Track, others: Sequence[Track]) -> list[tuple[Cell, ...]]:
     return sorted(rows, key=lambda row: -abs(float(row[3] or 0)))
 
 
-def _part(labels: Labels) -> str | None:
+def part_of(labels: Labels) -> str | None:
+    """What a row speaks of beside its server: a mount, or None."""
     return next((v for k, v in sorted(labels.items()) if k not in IDENTITY and k != "__name__"), None)

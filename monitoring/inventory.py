@@ -16,8 +16,10 @@ IDENTITY = ("server_id", "server", "host", "host_name", "hostname", "nodename", 
 
 PARTS = ("mountpoint", "volume", "path", "system_filesystem_mountpoint")
 
-ABOUT_ALERTS = ("ALERTS", "ALERTS_FOR_STATE")
-"""Series of the rules' evaluation: that an alert about a server was written does not say that the server lives."""
+SCORE = "anomaly_score"
+"""What the detection writes, with `server_id` and `concept`."""
+ABOUT_SERVERS = ("ALERTS", "ALERTS_FOR_STATE", SCORE)
+"""Series of our own about servers: that one was written does not say that the server lives, nor is it its metric."""
 
 TYPE = ("role", "type", "server_type")
 
@@ -137,7 +139,7 @@ def build(series: Iterable[Labels], catalog: Catalog) -> Inventory:
         metric = labels.get("__name__", "")
         metrics.add(metric)
         parts.update(labels[name] for name in PARTS if name in labels)
-        if (found := _identity(labels, names)) is None or metric in ABOUT_ALERTS:
+        if (found := _identity(labels, names)) is None or metric in ABOUT_SERVERS:
             continue
         server = servers.setdefault(found, Server(found))
         server.metrics.add(metric)

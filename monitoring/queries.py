@@ -12,15 +12,19 @@ from engines.matching import closest
 from monitoring import alerts_told, analysis, ranges, tables
 from monitoring.alerts_record import NOTHING, AlertRecord, Present
 from monitoring.backends import Backend
+from monitoring.baselines import BaselineRecord, ServerBaseline
 from monitoring.catalog import Catalog, Concept
 from monitoring.errors import BadQuery, StoreUnavailable, UnknownMetric
 from monitoring.expressions import expression
 from monitoring.fleet import SEVERITY, FleetState, fleet_state
 from monitoring.inventory import Inventory, any_of, build
+from monitoring.normal import normal
 from monitoring.reading import Reading
 from monitoring.windows import span
 
 log = logging.getLogger(__name__)
+DESCRIBED = 3
+"""Servers whose normal bands a reading tells"""
 LOOKS_LIKE_PROMQL = re.compile(r"[({\[+*/<>=]|\s-\s")
 
 
@@ -28,13 +32,19 @@ class FleetQueries:
     """Questions to one backend. `clock` gives Unix seconds; `at` of any question rewinds it."""
 
     def __init__(
-        self, backend: Backend, catalog: Catalog, clock: Callable[[], float], record: AlertRecord | None = None
+        self,
+        backend: Backend,
+        catalog: Catalog,
+        clock: Callable[[], float],
+        record: AlertRecord | None = None,
+        baselines: BaselineRecord | None = None,
     ) -> None:
-        """Without a `record` of alerts, only thresholds are told, by the samples that are there."""
+        """Without a `record` of alerts, only thresholds are told; without `baselines`, history says what is normal."""
         self.backend = backend
         self.catalog = catalog
         self._clock = clock
         self._record = record
+        self._baselines = baselines
         self._inventory: tuple[int, Inventory] | None = None
         self._building = asyncio.Lock()
 
@@ -165,11 +175,30 @@ class FleetQueries:
     async def find_anomalies(
         self, window: str = "1h", servers: Sequence[str] = (), limit: int = 10, *, at: float | None = None
     ) -> Reading:
-        """What departed from its habit within the window, strongest first."""
+        """What departed from its habit within the window, strongest first.
+
+        For up to three named servers `details.normal` says what is normal for each metric at the end of the window.
+        """
         inventory = await self.inventory()
         ids = [inventory.resolve(name).id for name in servers] or None
         start, end = span(window, self._at(at))
-        return await analysis.anomalies(self.backend, self.catalog, inventory, start, end, ids, _limit(limit, 100))
+        kept = {name: one for name in (ids or [])[:DESCRIBED] if (one := await self._baseline(name, end))}
+
+        def described(tracks: Sequence[analysis.Track]) -> dict[str, Any]:
+            if ids is None or len(ids) > DESCRIBED:
+                return {}
+            return {"normal": normal(tracks, kept, self.catalog, start, end)}
+
+        most = _limit(limit, 100)
+        return await analysis.anomalies(self.backend, self.catalog, inventory, start, end, ids, most, described)
+
+    async def _baseline(self, server: str, at: float) -> ServerBaseline | None:
+        """What was known to be normal; None where nothing is kept, or the database is away and samples are not."""
+        try:
+            return None if self._baselines is None else await self._baselines.of(server, at)
+        except StoreUnavailable as error:
+            log.warning("baselines.not_read cause=%s", error.cause)
+            return None
 
     async def forecast_metric(
         self,
@@ -198,6 +227,12 @@ class FleetQueries:
         return await analysis.correlate(
             self.backend, self.catalog, inventory, found.id, query, concept, start, end, _limit(limit, 50)
         )
+
+    def concept(self, word: str) -> Concept:
+        """The concept of that name or word. Raises UnknownMetric."""
+        if (found := self.catalog.concept(word)) is None:
+            raise UnknownMetric(word, tuple(closest(word, list(self.catalog.concepts))))
+        return found
 
     def promql(self, metric: str, inventory: Inventory, servers: Sequence[str]) -> tuple[str, Concept | None]:
         """PromQL for a concept, a metric name, or PromQL itself. Raises UnknownMetric, BadQuery."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from monitoring.catalog import Catalog, Concept
 from monitoring.expressions import expression
-from monitoring.inventory import Inventory
+from monitoring.inventory import SCORE, Inventory
 from monitoring.rules import Rule, RuleGroup
 from monitoring.thresholds import GONE, ThresholdRule, threshold_rules
 
@@ -57,12 +57,12 @@ def _scraping(inventory: Inventory) -> list[Rule]:
         }
         query = "abs(node_timex_offset_seconds) > 0.1"
         found.append(Rule("alerting", "clock_off", query, 600, 0, {"severity": "warning"}, notes))
-    if "anomaly_score" in inventory.metrics:
+    if SCORE in inventory.metrics:
         notes = {
-            "summary": "{{ $labels.concept }} departs from its habit (score {{ $value | humanize }})",
-            "summary_ko": "{{ $labels.concept }} 값이 평소와 다릅니다 (점수 {{ $value | humanize }})",
+            "summary": '{{ $labels.concept }} departs from its habit (score {{ $value | printf "%.2f" }})',
+            "summary_ko": '{{ $labels.concept }} 값이 평소와 다릅니다 (점수 {{ $value | printf "%.2f" }})',
         }
-        query = "anomaly_score >= 2"
+        query = f"{SCORE} >= 0.5"
         found.append(Rule("alerting", "anomaly", query, 300, 300, {"severity": "warning"}, notes))
     return found
 

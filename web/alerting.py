@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
@@ -9,6 +10,8 @@ from functools import partial
 from monitoring.alerts import Flap
 from monitoring.alerts_loop import AlertLoop, Options
 from monitoring.alerts_record import AlertRecord
+from monitoring.baselines import BaselineRecord
+from monitoring.baselines_loop import BaselineLoop
 from monitoring.model import Batch
 from monitoring.notify import Notifier
 from monitoring.notify_groups import Grouping
@@ -80,13 +83,15 @@ def notifier(settings: Settings, store: SampleStore) -> Notifier:
 
 
 class LoneLeader:
-    """Evaluates in one of the web processes, where nothing is collected (`--prometheus`)."""
+    """Evaluates, and learns what is normal, in one web process, where nothing is collected (`--prometheus`)."""
 
     def __init__(
         self, settings: Settings, store: SampleStore, queries: FleetQueries, clock: Callable[[], float]
     ) -> None:
         self._lease = Lease(store.connection, settings.lease_ttl)
         self.loop = alert_loop(settings, store, queries, clock, self._lease)
+        record = BaselineRecord(store.cold)
+        self.baselines = BaselineLoop(queries, record, clock, settings.baseline_interval_s) if settings.detect else None
 
     async def run(self) -> None:
         """Waits for the lease, evaluates while it is ours. Runs until cancelled."""
@@ -94,4 +99,7 @@ class LoneLeader:
 
     async def _term(self, _fence: int) -> None:
         self._lease.settled.set()
-        await self.loop.run()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.loop.run(), name="rules")
+            if self.baselines is not None:
+                tasks.create_task(self.baselines.run(), name="baselines")

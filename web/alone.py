@@ -15,6 +15,7 @@ from mcp_server.server import create_server, http_app, run_stdio
 from monitoring import catalog as catalogue
 from monitoring import inventory
 from monitoring.alerts_record import AlertRecord
+from monitoring.baselines import BaselineRecord
 from monitoring.environment import detect
 from monitoring.errors import BackendUnavailable, BadQuery, BadSetting, QueryTooExpensive, StoreUnavailable
 from monitoring.listing import Families
@@ -85,8 +86,9 @@ async def _queries(settings: Settings, stack: AsyncExitStack) -> tuple[FleetQuer
     if sources.remote is not None:
         tasks = await stack.enter_async_context(background())
         tasks.create_task(sources.remote.run(), name="remote")
-    queries = FleetQueries(sources.backend, catalogue.load(), time.time, AlertRecord(store.connection, store.cold))
-    memory = FleetQueries(sources.memory, catalogue.load(), time.time)
+    record, baselines = AlertRecord(store.connection, store.cold), BaselineRecord(store.cold)
+    queries = FleetQueries(sources.backend, catalogue.load(), time.time, record, baselines)
+    memory = FleetQueries(sources.memory, catalogue.load(), time.time, baselines=baselines)
     return queries, _lazy_engine(queries, memory, sources.newest)
 
 

@@ -27,6 +27,7 @@ from assistant.ways import Ways
 from mcp_server.server import HttpEndpoint, create_server, http_endpoint
 from monitoring import catalog as catalogue
 from monitoring.alerts_record import AlertRecord
+from monitoring.baselines import BaselineRecord
 from monitoring.errors import StoreUnavailable
 from monitoring.ingest.validation import Gate
 from monitoring.ingest.written import MetadataBook
@@ -47,6 +48,7 @@ from web.performance import Measured, Performance, Routed
 from web.routes import (
     alerts,
     ask,
+    baselines,
     fleet,
     generator,
     graphql,
@@ -110,6 +112,7 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> Fa
         *PROMETHEUS,
         ask,
         alerts,
+        baselines,
         reports,
         fleet,
         generator,
@@ -156,9 +159,10 @@ async def _open(
     collection = Collection(store, collector, said, clock)
     sources = open_sources(settings, store, boards, collection.metadata, clock, stack)
     record = AlertRecord(store.connection, store.cold)
-    direct = FleetQueries(sources.backend, catalog, clock, record)
+    habits = BaselineRecord(store.cold)
+    direct = FleetQueries(sources.backend, catalog, clock, record, habits)
     leader = LoneLeader(settings, store, direct, clock) if sources.remote is not None else None
-    memory = FleetQueries(sources.memory, catalog, clock)
+    memory = FleetQueries(sources.memory, catalog, clock, baselines=habits)
     holder: list[Parts] = []
     server = create_server(direct, _asker(holder), __version__, _recall(holder))
     endpoint = http_endpoint(server)
@@ -192,6 +196,7 @@ async def _open(
         said,
         performance,
         record,
+        habits,
         collector,
         valkey,
         sources.remote,

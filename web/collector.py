@@ -10,6 +10,9 @@ from typing import Any
 
 from monitoring import catalog as catalogue
 from monitoring.backends import LocalBackend
+from monitoring.baselines import BaselineRecord
+from monitoring.baselines_loop import BaselineLoop
+from monitoring.detection import DetectionLoop
 from monitoring.errors import StoreUnavailable
 from monitoring.ingest import host
 from monitoring.ingest.exposition import Metadata
@@ -52,14 +55,11 @@ class Collector:
         """The loop while we lead."""
         self.lease = Lease(store.connection, settings.lease_ttl)
         self.gate = Gate(self.append, clock, settings.retention_s)
-        self.alerts = alert_loop(
-            settings,
-            store,
-            FleetQueries(LocalBackend(store), catalogue.load(), clock),
-            clock,
-            self.lease,
-            self.append,
-        )
+        queries = FleetQueries(LocalBackend(store), catalogue.load(), clock)
+        self.alerts = alert_loop(settings, store, queries, clock, self.lease, self.append)
+        record = BaselineRecord(store.cold)
+        self.baselines = BaselineLoop(queries, record, clock, settings.baseline_interval_s)
+        self.detection = DetectionLoop(queries, record, self.baselines, clock, self.append, settings.detect_interval)
         self._families = Families(store.connection)
         self._settings, self._store, self._clock = settings, store, clock
         self._begun_since: float | None = None
@@ -122,6 +122,9 @@ class Collector:
                 tasks.create_task(self._upkeep(), name="upkeep")
                 tasks.create_task(self._publish(), name="publish")
                 tasks.create_task(self.alerts.run(), name="alerts")
+                if self._settings.detect:
+                    tasks.create_task(self.baselines.run(), name="baselines")
+                    tasks.create_task(self.detection.run(), name="detection")
                 if self.demo is not None:
                     tasks.create_task(self.demo.run(), name="demo")
         finally:

@@ -22,6 +22,7 @@ from assistant.mcp_client import ToolClient
 from monitoring.alerts_loop import AlertLoop
 from monitoring.alerts_record import AlertRecord
 from monitoring.backends import Backend
+from monitoring.baselines import BaselineRecord
 from monitoring.environment import Environment, detect
 from monitoring.errors import StoreUnavailable
 from monitoring.ingest.deltas import Totals
@@ -129,6 +130,8 @@ class Parts:
     performance: Performance
     record: AlertRecord
     """What fires, and fired."""
+    baselines: BaselineRecord
+    """What is normal."""
     collector: Collector | None = None
     """None where another process collects (`--no-collect`)."""
     valkey: EmbeddedValkey | None = None

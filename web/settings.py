@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     )
     default_rules: bool = Field(True, description="Evaluate the rules that come with the product, too.")
     rule_interval: float = Field(15.0, ge=0.1, le=3600, description="Seconds between two evaluations of the rules.")
+    detect: bool = Field(True, description="Learn what is normal, and score servers against it as samples come.")
+    detect_interval: float = Field(60.0, ge=0.1, le=300, description="Seconds between two rounds of scores.")
+    baseline_interval: str = Field("6h", description="How often what is normal is learnt anew, as a duration.")
     alert_history: str = Field("400d", description="How long it is known which alerts fired, as a duration.")
     alert_flap_changes: int = Field(
         6, ge=1, description="An alert that begins or ends more often within the window is flapping, and told once."
@@ -118,7 +121,7 @@ class Settings(BaseSettings):
     log_level: str = Field("info", description="debug, info, warning or error.")
 
     @field_validator(
-        *("session_ttl", "retention", "rollup_retention", "alert_history", "alert_flap_window"),
+        *("session_ttl", "retention", "rollup_retention", "alert_history", "alert_flap_window", "baseline_interval"),
         *("alert_group_wait", "alert_group_interval", "alert_repeat_interval"),
     )
     @classmethod
@@ -171,6 +174,11 @@ class Settings(BaseSettings):
     def alert_history_s(self) -> float:
         """How long the history of alerts is kept, in seconds."""
         return seconds(self.alert_history)
+
+    @property
+    def baseline_interval_s(self) -> float:
+        """How often baselines are fitted, in seconds."""
+        return seconds(self.baseline_interval)
 
     @property
     def alert_flap_window_s(self) -> float:

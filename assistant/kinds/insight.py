@@ -64,7 +64,31 @@ async def anomaly(query: Query, desk: Desk) -> Draft:
     result = await _unusual(query, desk, start, end)
     found = [row for row in rows(result) if not query.concepts or row["concept"] in query.concepts]
     text = words.anomaly(found, (start, end), query, desk)
-    return Draft(text, evidence=cite(result), mentioned=_servers(found))
+    bands = _bands(result, query)
+    told = words.normal(bands, end, query, desk)
+    asked = any(words.asked(query, desk.concept(row["concept"])) is not None for row in bands)
+    text = "\n".join([*told, text] if asked else [text, *told])
+    return Draft(text, evidence=[*cite(result), *_proofs(bands, result, desk)], mentioned=_servers(found))
+
+
+def _bands(result: dict[str, Any], query: Query) -> list[dict[str, Any]]:
+    """What is normal for the asked concepts of the asked servers."""
+    known: list[dict[str, Any]] = result.get("details", {}).get("normal", [])
+    return [row for row in known if row["concept"] in query.concepts and query.part in (None, row["part"])]
+
+
+def _proofs(bands: list[dict[str, Any]], result: dict[str, Any], desk: Desk) -> list[dict[str, Any]]:
+    """The bands as evidence: the history of each concept with what is normal by it."""
+    found = []
+    for name in dict.fromkeys(row["concept"] for row in bands):
+        promql = desk.expression(name, list(dict.fromkeys(row["server"] for row in bands if row["concept"] == name)))
+        for item in (result["evidence"], *result["evidence"].get("also", [])):
+            if item.get("query") == promql:
+                rows_ = [list(row.values()) for row in bands if row["concept"] == name]
+                facts = {key: value for key, value in item.items() if key not in ("also", "as_of")}
+                found.append({**facts, "columns": list(bands[0]), "rows": rows_})
+                break
+    return found
 
 
 async def changed(query: Query, desk: Desk) -> Draft:

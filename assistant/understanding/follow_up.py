@@ -12,7 +12,7 @@ MARKER = re.compile(
     r"^\s*(?:and|then|but|also|ok(?:ay)?|so|what about|how about|since when|why|when|now|only|just|same|its?|that|those|them|"
     r"그럼|그러면|그리고|그래서|그중|그 ?중|거기|얘|걔|그거|그건|이거|그 ?서버|이 ?서버|언제부터|왜|나머지|이번엔|다음은|같은)\b|"
     r"\b(?:it|its|they|them|those|that one|that server|the (?:first|second|third|last)(?: one)?|among (?:them|those)|of (?:them|those))\b|"
-    r"그중|그 ?중|얘|걔|그거|그 ?서버|[첫두세네]\s?번째|^\S{1,12}(?:은|는)\s*[?？]?\s*$|^\S{1,12}\s*만\s*(?:보여줘)?\s*$|로 ?하면|(?:으로|로)는[?？]?$"
+    r"그중|그 ?중|얘|걔|그거|그 ?서버|[첫두세네]\s?번째|\bis (?:this|that)\b|^\S{1,12}(?:은|는)\s*[?？]?\s*$|^\S{1,12}\s*만\s*(?:보여줘)?\s*$|로 ?하면|(?:으로|로)는[?？]?$"
 )
 AMONG = re.compile(r"among|of (?:them|those)|그중|그 ?중|이 ?중")
 ORDINALS = (("first", "첫"), ("second", "두 ?번째|둘째"), ("third", "세 ?번째|셋째"), ("fourth", "네 ?번째"))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from assistant.query import Language, Query
-from assistant.wording.phrases import ago, amount, clock, each, josa, say, span
+from assistant.wording.phrases import ago, amount, clock, each, josa, say, span, subject
 from engines.changepoint import Change
 from engines.correlation import Correlation
 from engines.rootcause import Cause
@@ -122,6 +123,43 @@ def anomaly(found: Sequence[dict[str, Any]], window: Window, query: Query, desk:
             f"서버 {servers}대에서 이상 징후가 있습니다 ({when}):",
         )
     return first + "\n" + each([_departure(row, desk, language) for row in found], language)
+
+
+def normal(bands: Sequence[dict[str, Any]], at: float, query: Query, desk: Desk) -> list[str]:
+    """What is normal at this hour, and whether the present value (or the one that was asked about) is."""
+    language = query.language
+    when = clock(at, desk.question.zone, desk.question.now)
+    found = []
+    for row in bands[:4]:
+        concept = desk.concept(row["concept"])
+        who = subject(row["server"], concept, row["part"], language)
+        low, high, usual = (amount(row[name], concept, language) for name in ("low", "high", "usual"))
+        said = asked(query, concept)
+        value = row["value"] if said is None else said
+        band = say(
+            language,
+            f"at {when}, {low} to {high} is normal for {who} (usually {usual})",
+            f"{when} 기준 {who} 정상 범위는 {low} ~ {high}입니다 (평소 {usual})",
+        )
+        if value is None:
+            found.append(f"{band[0].upper()}{band[1:]}" + say(language, ".", ""))
+            continue
+        shown, inside = amount(value, concept, language), row["low"] <= value <= row["high"]
+        verdict = say(
+            language,
+            f"{shown} is {'normal' if inside else 'not normal'}: {band}.",
+            f"{josa(shown, '은/는')} {'정상입니다' if inside else '정상이 아닙니다'}: {band}.",
+        )
+        found.append(verdict)
+    return found
+
+
+def asked(query: Query, concept: Concept) -> float | None:
+    """The percentage that the question names, where it is about one."""
+    said = (
+        re.search(r"(\d+(?:\.\d+)?)\s*(?:%|percent|퍼센트|프로|퍼)", query.text) if concept.unit == "percent" else None
+    )
+    return float(said[1]) if said else None
 
 
 def changed(found: Sequence[dict[str, Any]], window: Window, query: Query, desk: Desk) -> str:

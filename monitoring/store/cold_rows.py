@@ -78,3 +78,12 @@ class AlertRow(NamedTuple):
     server: str | None
     severity: str | None
     body: str
+
+
+class BaselineRow(NamedTuple):
+    """What was normal for one server, by the fit of that version; `body` is JSON, compressed. Unix seconds."""
+
+    server: str
+    version: int
+    fitted: float
+    body: bytes

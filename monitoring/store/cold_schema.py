@@ -96,7 +96,16 @@ CREATE TABLE alert_history (
 CREATE INDEX alert_history_by_time ON alert_history (shard, time)
 """
 
-MIGRATIONS = (_FIRST, _ROLLUPS, _ALERTS)
+_BASELINES = """
+CREATE TABLE baseline (
+    shard INTEGER NOT NULL, server {name} NOT NULL, version BIGINT NOT NULL, fitted DOUBLE PRECISION NOT NULL,
+    body {blob} NOT NULL,
+    PRIMARY KEY (shard, server, version)
+);
+CREATE INDEX baseline_by_version ON baseline (shard, version)
+"""
+
+MIGRATIONS = (_FIRST, _ROLLUPS, _ALERTS, _BASELINES)
 """What makes version 1, 2, … of the version before. A text that was released is never changed."""
 NEWEST = len(MIGRATIONS)
 

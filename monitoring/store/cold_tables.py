@@ -9,7 +9,16 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from monitoring.store.cold_rows import AlertRow, Catalogued, Rollup, ScenarioRun, Segment, ServerTemplate, Value
+from monitoring.store.cold_rows import (
+    AlertRow,
+    BaselineRow,
+    Catalogued,
+    Rollup,
+    ScenarioRun,
+    Segment,
+    ServerTemplate,
+    Value,
+)
 from monitoring.store.cold_schema import Dialect
 
 Row = Sequence[Any]
@@ -64,7 +73,16 @@ _PUT_ALERT = """INSERT INTO alert_history (shard, id, time, kind, fingerprint, n
 _ALERTS = """SELECT id, time, kind, fingerprint, name, server, severity, body FROM alert_history
     WHERE shard = $1 AND time >= $2 AND time <= $3 {and_kinds} ORDER BY time DESC, id DESC LIMIT $4"""
 _DROP_ALERTS_BEFORE = "DELETE FROM alert_history WHERE shard = $1 AND time < $2"
-_TABLES = ("seg", "series", "fact", "alert_history")
+_PUT_BASELINE = """INSERT INTO baseline (shard, server, version, fitted, body) VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (shard, server, version) DO NOTHING"""
+_BASELINE = """SELECT server, version, fitted, body FROM baseline
+    WHERE shard = $1 AND server = $2 AND fitted <= $3 ORDER BY version DESC LIMIT 1"""
+_BASELINES = "SELECT server, version, fitted, body FROM baseline WHERE shard = $1 AND version = $2 ORDER BY server"
+_BASELINE_VERSIONS = "SELECT version, fitted FROM baseline WHERE shard = $1 AND server = $2 ORDER BY version DESC"
+_NEWEST_BASELINE = "SELECT version, fitted FROM baseline WHERE shard = $1 ORDER BY version DESC LIMIT 1"
+_THIN_BASELINES = "DELETE FROM baseline WHERE shard = $1 AND fitted < $2 AND version % $3 <> 0"
+_DROP_BASELINES = "DELETE FROM baseline WHERE shard = $1 AND fitted < $2"
+_TABLES = ("seg", "series", "fact", "alert_history", "baseline")
 """Those with a shard."""
 _COUNTS = "SELECT count(*), min(hour), max(hour) FROM seg WHERE shard = $1"
 
@@ -257,6 +275,33 @@ class ColdStore(ABC):
     async def drop_alerts_before(self, time: float) -> int:
         """Remove what happened earlier; returns how many rows."""
         return (await self._change(Change(_DROP_ALERTS_BEFORE, [(self.shard, time)])))[0]
+
+    # -- what is normal
+
+    async def put_baselines(self, rows: Sequence[BaselineRow]) -> None:
+        """Keep what a fit found; what is there stays."""
+        if rows:
+            await self._change(Change(_PUT_BASELINE, [(self.shard, *row) for row in rows]))
+
+    async def baseline(self, server: str, at: float) -> BaselineRow | None:
+        """The newest of a server that was there at that time."""
+        rows = await self._fetch(_BASELINE, self.shard, server, at)
+        return BaselineRow(*rows[0]) if rows else None
+
+    async def baselines(self, version: int) -> list[BaselineRow]:
+        """All servers of one fit."""
+        return [BaselineRow(*row) for row in await self._fetch(_BASELINES, self.shard, version)]
+
+    async def baseline_versions(self, server: str | None = None) -> list[tuple[int, float]]:
+        """(version, when it was fitted) of a server, newest first; without a server, the newest of all."""
+        if server is None:
+            return [tuple(row) for row in await self._fetch(_NEWEST_BASELINE, self.shard)]
+        return [tuple(row) for row in await self._fetch(_BASELINE_VERSIONS, self.shard, server)]
+
+    async def thin_baselines(self, some: float, every: int, none: float) -> None:
+        """Before `some`, keep one version in `every`; before `none`, keep none (Unix seconds)."""
+        thin = Change(_THIN_BASELINES, [(self.shard, some, every)])
+        await self._change(thin, Change(_DROP_BASELINES, [(self.shard, none)]))
 
     async def status(self) -> dict[str, Any]:
         """Kind, place, bytes, rows, oldest and newest hour; raises like the others when there is no answer."""

@@ -62,6 +62,7 @@ async def running(data_dir: Path, now: float = NOW, **settings: Any) -> AsyncIte
     """The application with its lifespan entered and left by one task, as a server does it."""
     product: Product
     settings.setdefault("rule_interval", 3600)  # a round at the start, and for the requests that show rules
+    settings.setdefault("detect", False)  # it writes a version and scores of its own accord
     given: dict[str, Any] = {"local": False, "demo": False, "data_dir": data_dir, **settings}
     app = create_app(Settings(**given), clock=lambda: product.now)
     begun, over = asyncio.Event(), asyncio.Event()
