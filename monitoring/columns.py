@@ -20,7 +20,7 @@ _FEW = 16
 class Columns(Sequence[Series]):
     """Series end to end, none of them empty: series `k` is `times_ms[starts[k]:starts[k + 1]]`."""
 
-    __slots__ = ("labels", "starts", "times_ms", "values")
+    __slots__ = ("_clocks", "labels", "starts", "times_ms", "values")
 
     def __init__(self, labels: list[Labels], times_ms: Ints, values: Floats, starts: Ints) -> None:
         """`starts` has one more entry than there are series."""
@@ -28,6 +28,7 @@ class Columns(Sequence[Series]):
         self.times_ms = times_ms
         self.values = values
         self.starts = starts
+        self._clocks: tuple[Ints, Ints] | None = None
 
     @classmethod
     def of(cls, series: Sequence[Series]) -> Columns:
@@ -54,6 +55,33 @@ class Columns(Sequence[Series]):
         place = range(len(self))[k]
         inside = slice(self.starts[place], self.starts[place + 1])
         return Series(self.labels[place], self.times_ms[inside], self.values[inside])
+
+    def clocks(self) -> tuple[Ints, Ints]:
+        """The first series of each run that has the same times, and for each series which of these it goes by.
+
+        What one scrape brings has one time for all of its series, so most that depends on times is found once a host.
+        """
+        if self._clocks is None:
+            starts, times = self.starts, self.times_ms
+            counts, first, last = np.diff(starts), times[starts[:-1]], times[starts[1:] - 1]
+            alike = (counts[1:] == counts[:-1]) & (first[1:] == first[:-1]) & (last[1:] == last[:-1])
+            for k in np.flatnonzero(alike).tolist():
+                before, here, after = starts[k : k + 3].tolist()
+                alike[k] = (times[before:here] == times[here:after]).all()
+            leads = np.concatenate((np.ones(min(1, len(self.labels)), dtype=bool), ~alike))
+            self._clocks = np.flatnonzero(leads), np.cumsum(leads) - 1
+        return self._clocks
+
+    def upto(self, bounds: Ints) -> Ints:
+        """[series × bounds]: the index after the last sample with time ≤ bound; `bounds` ascend. See the function."""
+        first, after = self.starts[:-1], self.starts[1:]
+        leaders, clock = self.clocks()
+        found = upto(self.times_ms, first[leaders], after[leaders], bounds)
+        if len(leaders) == len(first):
+            return found
+        shared: Ints = found[clock]
+        shared += (first - first[leaders][clock])[:, None]
+        return shared
 
     def newest_ms(self) -> int | None:
         """The time of the newest sample, None where there is none."""

@@ -98,7 +98,7 @@ class Settings(BaseSettings):
     alert_repeat_interval: str = Field("4h", description="After this, what still fires is told again.")
     alert_link: str | None = Field(None, description="Our address in messages (default: http://HOST:PORT).")
     session_ttl: str = Field("24h", description="How long a conversation can be taken up again, as a duration.")
-    cache: int = Field(256, ge=16, description="Mebibytes of decoded samples that a process keeps in memory.")
+    cache: int = Field(512, ge=16, description="Mebibytes of decoded samples that a process keeps in memory.")
     admin_api: bool = Field(False, description="Allow the admin API (deleting series).")
     mcp_url: str | None = Field(None, description="Use the MCP server at this URL for the engine's own calls.")
     mcp_timeout: float = Field(2.0, gt=0, le=10, description="Seconds after which a tool call falls back to direct.")

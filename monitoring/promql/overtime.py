@@ -58,20 +58,21 @@ def _between(window: RangeVector, happened: Bools) -> Floats:
     return sums[last] - sums[first]
 
 
-def _increase(window: RangeVector) -> Floats:
+def _increase(window: RangeVector, first: Ints, last: Ints) -> Floats:
     """Last minus first, plus what counter resets swallowed."""
-    values, before, _ = _steps(window)
-    first, last = _ends(window)
+    values, before, firsts = _steps(window)
     growth = values[last] - values[first]
     fell = values < before
-    if fell.any():
-        swallowed = np.where(fell, before, 0.0)
-        if np.isfinite(swallowed).all():
-            sums = _running(swallowed)
-            growth = growth + (sums[last] - sums[first])
-        else:
-            inside = np.minimum(first + 1, last + 1)
-            growth = growth + window_sums(swallowed, inside.ravel(), last.ravel() + 1).reshape(growth.shape)
+    if not fell.any():
+        return growth
+    swallowed = np.where(fell, before, 0.0)
+    reset = np.flatnonzero(np.logical_or.reduceat(fell, firsts))  # few series have resets
+    if np.isfinite(swallowed).all():
+        sums = _running(swallowed)
+        growth[reset] += sums[last[reset]] - sums[first[reset]]
+    else:
+        inside = np.minimum(first + 1, last + 1)
+        growth += window_sums(swallowed, inside.ravel(), last.ravel() + 1).reshape(growth.shape)
     return growth
 
 
@@ -81,24 +82,37 @@ def _extrapolated(window: RangeVector, *, counter: bool, per_second: bool) -> An
     By at most half a mean interval where the next sample is further away than 1.1 of them, and never below zero
     for a counter (promql/functions.go, extrapolatedRate).
     """
-    counts = _counts(window)
     first, last = _ends(window)
-    values, times = window.samples.values, window.samples.times_ms
-    growth = _increase(window) if counter else values[last] - values[first]
-    sampled = (times[last] - times[first]) / 1000.0
-    interval = sampled / (counts - 1)
-    to_start = (times[first] - (window.ends - window.range_ms)) / 1000.0
-    to_end = (window.ends - times[last]) / 1000.0
-    limit = interval * 1.1
-    to_start = np.where(to_start >= limit, interval / 2, to_start)
+    values = window.samples.values
+    growth = _increase(window, first, last) if counter else values[last] - values[first]
+    leaders, clock = window.samples.clocks()
+    sampled, to_start, to_end = _edges(window, first[leaders], last[leaders], leaders)
+    span = sampled + to_end
     if counter:
-        to_zero = np.where((growth > 0) & (values[first] >= 0), sampled * (values[first] / growth), to_start)
-        to_start = np.minimum(to_start, to_zero)
-    to_end = np.where(to_end >= limit, interval / 2, to_end)
-    factor = (sampled + to_start + to_end) / sampled
+        shared, own = (sampled, to_start) if len(leaders) == len(clock) else (sampled[clock], to_start[clock])
+        started = values[first]
+        to_zero = np.where((growth > 0) & (started >= 0), shared * (started / growth), own)
+        factor = ((span if shared is sampled else span[clock]) + np.minimum(own, to_zero)) / shared
+    else:
+        factor = (span + to_start) / sampled
+        factor = factor if len(leaders) == len(clock) else factor[clock]
     if per_second:
-        factor = factor / (window.range_ms / 1000.0)
-    return growth * factor, counts >= 2
+        factor /= window.range_ms / 1000.0
+    growth *= factor
+    return growth, _counts(window) >= 2
+
+
+def _edges(window: RangeVector, first: Ints, last: Ints, leaders: Ints) -> tuple[Floats, Floats, Floats]:
+    """Seconds between the first and the last sample, and from them to the window's start and end (cut, see above)."""
+    times = window.samples.times_ms
+    begun, ended = times[first], times[last]
+    sampled = (ended - begun) / 1000.0
+    interval = sampled / (window.hi[leaders] - window.lo[leaders] - 1)
+    to_start = (begun - (window.ends - window.range_ms)) / 1000.0
+    to_end = (window.ends - ended) / 1000.0
+    limit = interval * 1.1
+    half = interval / 2
+    return sampled, np.where(to_start >= limit, half, to_start), np.where(to_end >= limit, half, to_end)
 
 
 def _instant(window: RangeVector, *, rate: bool) -> Answer:

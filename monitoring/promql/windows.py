@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitoring.columns import Columns, edges, upto
+from monitoring.columns import Columns, edges
 from monitoring.model import Labels, is_stale
 from monitoring.promql.values import Bools, Floats, InstantVector, Ints, vector
 
@@ -49,9 +49,7 @@ def _filled(labels: list[Labels], times: Ints, values: Floats, counts: Ints) -> 
 
 def open_windows(samples: Columns, ends: Ints, range_ms: int, steps: Ints) -> RangeVector:
     """One window for each series and end, open to the left as in Prometheus 3."""
-    first, after = samples.starts[:-1], samples.starts[1:]
-    lo = upto(samples.times_ms, first, after, ends - range_ms)
-    return RangeVector(samples, ends, range_ms, lo, upto(samples.times_ms, first, after, ends), steps)
+    return RangeVector(samples, ends, range_ms, samples.upto(ends - range_ms), samples.upto(ends), steps)
 
 
 def latest(samples: Columns, at: Ints, lookback_ms: int) -> tuple[InstantVector, Ints]:
@@ -59,7 +57,7 @@ def latest(samples: Columns, at: Ints, lookback_ms: int) -> tuple[InstantVector,
     if not samples.labels:
         shape = (0, len(at))
         return vector([], np.zeros(shape), np.zeros(shape, dtype=bool)), np.zeros(shape, np.int64)
-    index = upto(samples.times_ms, samples.starts[:-1], samples.starts[1:], at) - 1
+    index = samples.upto(at) - 1
     present = index >= samples.starts[:-1, None]
     np.maximum(index, 0, out=index)
     times, values = samples.times_ms[index], samples.values[index]
