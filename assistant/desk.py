@@ -10,6 +10,7 @@ from assistant.query import Question
 from assistant.ways import Trail, Ways
 from monitoring.catalog import Catalog, Concept
 from monitoring.expressions import covered, expression
+from monitoring.forecasts import ForecastRecord
 from monitoring.inventory import Inventory
 
 MOST_ROWS = 50
@@ -24,6 +25,8 @@ class Desk:
     catalog: Catalog
     ways: Ways
     trail: Trail
+    forecasts: ForecastRecord | None = None
+    """Where what is said to come is kept; None where nothing is."""
 
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
         """A tool's result, as of the question's time unless `at` says otherwise."""

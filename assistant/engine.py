@@ -22,6 +22,7 @@ from assistant.wording.phrases import ago, clock
 from assistant.wording.suggestions import next_questions
 from assistant.wording.values import bad_promql
 from monitoring.errors import BackendUnavailable, BadQuery, QueryTooExpensive, StoreUnavailable
+from monitoring.forecasts import ForecastRecord
 from monitoring.queries import FleetQueries
 
 log = logging.getLogger(__name__)
@@ -77,12 +78,14 @@ class UnifiedAIEngine:
         direct: FleetQueries,
         memory: FleetQueries,
         conversations: Conversations | None = None,
+        forecasts: ForecastRecord | None = None,
     ) -> None:
         self.understanding = understanding
         self._ways = ways
         self._direct = direct
         self._memory = memory
         self._conversations = conversations or Conversations()
+        self._forecasts = forecasts
         self._slots = asyncio.Semaphore(SLOTS)
 
     async def answer(self, question: Question, watch: Watch | None = None) -> Answer:
@@ -110,7 +113,7 @@ class UnifiedAIEngine:
             query = query.but(kind="howto")
         detail = f"{query.kind} ({query.confidence:.2f})"
         await trail.step("understood", detail, time.perf_counter() - started, entities=query.entities())
-        desk = Desk(question, inventory, self._direct.catalog, self._ways, trail)
+        desk = Desk(question, inventory, self._direct.catalog, self._ways, trail, self._forecasts)
         if query.unknown and not query.servers:
             return query, state.clarify_server(query)
         if query.unread and query.kind in TIMED:

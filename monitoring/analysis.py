@@ -13,6 +13,7 @@ from engines.anomaly import anomalies as unusual
 from engines.correlation import Correlation
 from engines.correlation import correlate as together
 from engines.forecast import level_at, time_to
+from engines.growth import SHORTEST_S
 from monitoring.backends import Backend
 from monitoring.baselines import floor
 from monitoring.catalog import Catalog, Concept
@@ -41,7 +42,12 @@ WATCHED = (
 )
 HABIT_S = 50 * 3600
 """History that tells what is normal: two days and the window itself."""
-FORECAST_S = 3 * 86_400
+FORECAST_S = 10 * 86_400
+"""History that a forecast is made of: the days of `engines.growth`."""
+FORECAST_MANY_S = 3 * 86_400
+FEW = 12
+"""Of more series, forecasts are made of fewer days: reading ten of a fleet would take too long."""
+STEP_S = 300
 
 
 class Track(NamedTuple):
@@ -94,8 +100,9 @@ async def forecast(
     threshold: float | None,
 ) -> Reading:
     """When each series reaches the threshold (default: its largest value), soonest first, and its level at `end`."""
-    step = step_for(FORECAST_S, 864)
-    matrix = await backend.range(query, now - FORECAST_S, now, step)
+    [present] = await backend.instants([query], now)
+    history_s = FORECAST_S if len(present.labels) <= FEW else FORECAST_MANY_S
+    matrix = await backend.range(query, now - history_s, now, step_for(history_s, history_s // STEP_S))
     limit = threshold if threshold is not None else concept.scale if concept else None
     tracks = _tracks(matrix, concept.name if concept else query, inventory)
     rows = await asyncio.to_thread(_forecasts, tracks, limit, now, end)
@@ -120,10 +127,12 @@ async def forecast(
             "level",
             "level_low",
             "level_high",
+            "method",
+            "level_method",
         ),
         tuple(rows[:200]),
         total=len(rows),
-        details={"unit": unit, "horizon_end": rfc3339(end)},
+        details={"unit": unit, "horizon_end": rfc3339(end), "history_s": history_s},
     )
 
 
@@ -243,7 +252,9 @@ def _forecasts(tracks: Sequence[Track], limit: float | None, now: float, end: fl
             c = time_to(track.times, track.values, limit, end - now)
             row += [None if t is None else rfc3339(round(t)) for t in (c.at, c.low, c.high)]
             row += [c.rate_per_hour, c.evidence]
-        rows.append((*row, level.value, level.low, level.high))
+        measured = track.times[~np.isnan(track.values)]
+        method = "profile" if measured[-1] - measured[0] >= SHORTEST_S else "line"
+        rows.append((*row, level.value, level.low, level.high, method, level.method))
     return rows
 
 

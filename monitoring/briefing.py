@@ -211,6 +211,7 @@ async def _coming(facts: Facts, sources: Sources, ahead_s: float) -> None:
                     low,
                     high,
                     row["rate_per_hour"],
+                    row["method"],
                     tuple(seen),
                 )
             )

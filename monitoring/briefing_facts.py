@@ -79,6 +79,7 @@ class Coming:
     low: float | None
     high: float | None
     rate_per_hour: float
+    method: str
     notes: Notes
 
 

@@ -12,6 +12,7 @@ from monitoring.alerts_loop import AlertLoop, Options
 from monitoring.alerts_record import AlertRecord
 from monitoring.baselines import BaselineRecord
 from monitoring.baselines_loop import BaselineLoop
+from monitoring.forecasts_judge import ForecastJudge
 from monitoring.model import Batch
 from monitoring.notify import Notifier
 from monitoring.notify_groups import Grouping
@@ -92,6 +93,7 @@ class LoneLeader:
         self.loop = alert_loop(settings, store, queries, clock, self._lease)
         record = BaselineRecord(store.cold)
         self.baselines = BaselineLoop(queries, record, clock, settings.baseline_interval_s) if settings.detect else None
+        self._judge = ForecastJudge(queries, store.cold, clock)
 
     async def run(self) -> None:
         """Waits for the lease, evaluates while it is ours. Runs until cancelled."""
@@ -103,3 +105,4 @@ class LoneLeader:
             tasks.create_task(self.loop.run(), name="rules")
             if self.baselines is not None:
                 tasks.create_task(self.baselines.run(), name="baselines")
+            tasks.create_task(self._judge.run(), name="forecast-judge")

@@ -29,6 +29,7 @@ from monitoring import catalog as catalogue
 from monitoring.alerts_record import AlertRecord
 from monitoring.baselines import BaselineRecord
 from monitoring.errors import StoreUnavailable
+from monitoring.forecasts import ForecastRecord
 from monitoring.ingest.validation import Gate
 from monitoring.ingest.written import MetadataBook
 from monitoring.model import Selection
@@ -50,6 +51,7 @@ from web.routes import (
     ask,
     baselines,
     fleet,
+    forecasts,
     generator,
     graphql,
     ingest,
@@ -114,6 +116,7 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> Fa
         alerts,
         baselines,
         reports,
+        forecasts,
         fleet,
         generator,
         metrics,
@@ -143,10 +146,11 @@ def make_engine(
     memory: FleetQueries,
     newest: Callable[[], float | None],
     conversations: Conversations | None = None,
+    forecasts: ForecastRecord | None = None,
 ) -> UnifiedAIEngine:
     """The engine over its three ways. Without `conversations`, turns stay in this process."""
     ways = Ways(tools, direct, memory, newest)
-    return UnifiedAIEngine(Understanding(direct.catalog), ways, direct, memory, conversations)
+    return UnifiedAIEngine(Understanding(direct.catalog), ways, direct, memory, conversations, forecasts)
 
 
 async def _open(
@@ -167,7 +171,9 @@ async def _open(
     server = create_server(direct, _asker(holder), __version__, _recall(holder))
     endpoint = http_endpoint(server)
     tools = ToolClient(settings.mcp_url or server, timeout_s=settings.mcp_timeout)
-    engine = make_engine(tools, direct, memory, sources.newest, Conversations(Sessions(store), settings.session_ttl_s))
+    to_come = ForecastRecord(store.cold, clock)
+    conversations = Conversations(Sessions(store), settings.session_ttl_s)
+    engine = make_engine(tools, direct, memory, sources.newest, conversations, to_come)
     shared(lambda: engine)  # of several applications in one process (tests), the first has the name
     stack.callback(forget, engine)
     gate = Gate(store.append, clock, settings.retention_s)
@@ -197,6 +203,7 @@ async def _open(
         performance,
         record,
         habits,
+        to_come,
         collector,
         valkey,
         sources.remote,
@@ -234,6 +241,7 @@ async def _begin(parts: Parts, tasks: asyncio.TaskGroup) -> None:
     tasks.create_task(parts.live.watch(), name="live")
     tasks.create_task(parts.live.follow(), name="board")
     tasks.create_task(parts.answers.run(), name="answers")
+    tasks.create_task(parts.forecasts.run(), name="forecasts")
     parts.ready = True
 
 

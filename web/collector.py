@@ -14,6 +14,7 @@ from monitoring.baselines import BaselineRecord
 from monitoring.baselines_loop import BaselineLoop
 from monitoring.detection import DetectionLoop
 from monitoring.errors import StoreUnavailable
+from monitoring.forecasts_judge import ForecastJudge
 from monitoring.ingest import host
 from monitoring.ingest.exposition import Metadata
 from monitoring.ingest.scrape import ScrapeLoop
@@ -60,6 +61,7 @@ class Collector:
         record = BaselineRecord(store.cold)
         self.baselines = BaselineLoop(queries, record, clock, settings.baseline_interval_s)
         self.detection = DetectionLoop(queries, record, self.baselines, clock, self.append, settings.detect_interval)
+        self.judge = ForecastJudge(queries, store.cold, clock, self.append)
         self._families = Families(store.connection)
         self._settings, self._store, self._clock = settings, store, clock
         self._begun_since: float | None = None
@@ -125,6 +127,7 @@ class Collector:
                 if self._settings.detect:
                     tasks.create_task(self.baselines.run(), name="baselines")
                     tasks.create_task(self.detection.run(), name="detection")
+                tasks.create_task(self.judge.run(), name="forecast-judge")
                 if self.demo is not None:
                     tasks.create_task(self.demo.run(), name="demo")
         finally:

@@ -25,6 +25,7 @@ from monitoring.backends import Backend
 from monitoring.baselines import BaselineRecord
 from monitoring.environment import Environment, detect
 from monitoring.errors import StoreUnavailable
+from monitoring.forecasts import ForecastRecord
 from monitoring.ingest.deltas import Totals
 from monitoring.ingest.validation import Gate, Road
 from monitoring.ingest.written import MetadataBook
@@ -132,6 +133,8 @@ class Parts:
     """What fires, and fired."""
     baselines: BaselineRecord
     """What is normal."""
+    forecasts: ForecastRecord
+    """What was said to come."""
     collector: Collector | None = None
     """None where another process collects (`--no-collect`)."""
     valkey: EmbeddedValkey | None = None

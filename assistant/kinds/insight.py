@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from assistant.desk import Desk, cite, rows, series
@@ -13,7 +14,9 @@ from assistant.wording import insight as words
 from engines.changepoint import Change, since
 from engines.correlation import correlate as together
 from engines.rootcause import Candidate, Edge, rank_causes
+from monitoring.forecasts import SERIES, said_full, said_level
 from monitoring.inventory import IDENTITY
+from monitoring.store.cold_rows import ForecastRow
 from monitoring.windows import moment
 
 HOUR = 3600
@@ -42,7 +45,8 @@ async def forecast(query: Query, desk: Desk) -> Draft:
     promql = desk.expression(name, targets(query, desk))
     if promql is None:
         return state.not_reported([name], query, desk)
-    horizon = query.time.end if query.time and query.time.kind == "horizon" else None
+    asked = query.time if query.time and query.time.kind == "horizon" else None
+    horizon = None if asked is None else asked.end or asked.start
     end = horizon.timestamp() if horizon else desk.question.now + (30 * 24 * HOUR if query.servers else 7 * 24 * HOUR)
     threshold = query.thresholds[0].value if query.thresholds else None
     result = await desk.call(
@@ -55,7 +59,34 @@ async def forecast(query: Query, desk: Desk) -> Draft:
     hits = [row for row in found if row["at"] is not None and row["evidence"] in ("ok", "reached")]
     asked_level = horizon is not None and concept.name != "disk"
     text = words.forecast(concept, hits, found, end, query, desk, level=asked_level)
-    return Draft(text, evidence=cite(result), mentioned=_servers(hits or found[:1]))
+    stated = _stated(concept.name, hits, found, end, query, desk, level=asked_level)
+    evidence = cite(result)
+    if stated and SERIES in desk.inventory.metrics:
+        kept = await desk.ask(f'sum by (verdict) ({SERIES}{{concept="{concept.name}",kind="{stated[0].kind}"}})')
+        if record := words.track_record(rows(kept), query.language):
+            text, evidence = f"{text} {record}", [*evidence, *cite(kept)]
+    return Draft(text, evidence=evidence, mentioned=_servers(hits or found[:1]))
+
+
+def _stated(
+    concept: str,
+    hits: Sequence[dict[str, Any]],
+    found: Sequence[dict[str, Any]],
+    end: float,
+    query: Query,
+    desk: Desk,
+    *,
+    level: bool,
+) -> list[ForecastRow]:
+    """The forecasts that the answer states, as they are kept to be judged."""
+    now = desk.question.now
+    if level and query.servers:
+        said = [said_level(row, concept, end, now) for row in found if row["server"] and row["level"] is not None]
+    else:
+        said = [said_full(row, concept, now) for row in hits[:10] if row["server"] and row["evidence"] == "ok"]
+    if desk.forecasts is not None:
+        desk.forecasts.note(said)
+    return said
 
 
 async def anomaly(query: Query, desk: Desk) -> Draft:

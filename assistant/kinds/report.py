@@ -18,6 +18,7 @@ from assistant.wording.report_phrases import Voice
 from assistant.wording.state import nothing_connected
 from monitoring.briefing import DAY_S, LEAD_S, Sources, gather, last_incident
 from monitoring.briefing_facts import Asked, Facts, ReportKind
+from monitoring.forecasts import said_coming
 
 SHIFT_S = 8 * 3600.0
 SAID: tuple[tuple[ReportKind, re.Pattern[str]], ...] = (
@@ -44,6 +45,8 @@ async def report(query: Query, desk: Desk) -> Draft:
     if kind == "incident" and query.time is None:
         asked = await last_incident(asked, sources)
     facts = await gather(asked, sources, whole=False)
+    if desk.forecasts is not None:
+        desk.forecasts.note(said_coming(one, asked.end) for one in facts.coming)
     return _drafted(facts, query, desk)
 
 

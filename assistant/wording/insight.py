@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from assistant.desk import Desk
 
 Window = tuple[float, float]
+ENOUGH = 5
+"""Forecasts judged before their record is told."""
 
 
 def forecast(
@@ -61,6 +63,20 @@ def forecast(
             f" {len(thin)}곳은 이력이 부족해 판단할 수 없습니다.",
         )
     return first
+
+
+def track_record(found: Sequence[dict[str, Any]], language: Language) -> str:
+    """How many forecasts of the kind held so far; empty while there are too few to say."""
+    counts = {row.get("verdict"): round(row["value"]) for row in found}
+    judged = sum(n for verdict, n in counts.items() if verdict != "unmeasured")
+    held = counts.get("held", 0)
+    if judged < ENOUGH:
+        return ""
+    return say(
+        language,
+        f"Of {judged} such forecasts so far, {held} held.",
+        f"지금까지 같은 예측 {judged}건 중 {held}건이 맞았습니다.",
+    )
 
 
 def _full(concept: Concept, row: dict[str, Any], query: Query, desk: Desk) -> str:

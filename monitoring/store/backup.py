@@ -183,6 +183,7 @@ async def _copy_facts(source: ColdStore, target: ColdStore) -> None:
     await target.put_templates(await source.templates())
     await target.put_runs(await source.runs())
     await target.put_alerts(await source.alerts(-_EVER_S, _EVER_S, (), _MOST_ALERTS))
+    await target.put_forecasts(await source.forecasts(-_EVER_S, _EVER_S, _MOST_ALERTS))
 
 
 async def _values(store: SampleStore) -> AsyncIterator[list[Value]]:

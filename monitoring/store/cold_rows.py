@@ -87,3 +87,30 @@ class BaselineRow(NamedTuple):
     version: int
     fitted: float
     body: bytes
+
+
+class ForecastRow(NamedTuple):
+    """What was said to come, and what came. Unix seconds.
+
+    Of kind `full`, `expected`, `low` and `high` are the times when `bound` is reached, of kind `level` the values at
+    `target`; so are `actual` and `error` (actual less expected). Without a `verdict` it is open.
+    """
+
+    id: str
+    said: float
+    due: float
+    server: str
+    concept: str
+    part: str | None
+    kind: str
+    method: str
+    bound: float | None
+    present: float | None
+    target: float | None
+    expected: float
+    low: float | None
+    high: float | None
+    verdict: str | None = None
+    actual: float | None = None
+    error: float | None = None
+    judged: float | None = None

@@ -105,7 +105,20 @@ CREATE TABLE baseline (
 CREATE INDEX baseline_by_version ON baseline (shard, version)
 """
 
-MIGRATIONS = (_FIRST, _ROLLUPS, _ALERTS, _BASELINES)
+_FORECASTS = """
+CREATE TABLE forecast (
+    shard INTEGER NOT NULL, id {name} NOT NULL, said DOUBLE PRECISION NOT NULL, due DOUBLE PRECISION NOT NULL,
+    server TEXT NOT NULL, concept TEXT NOT NULL, part TEXT, kind TEXT NOT NULL, method TEXT NOT NULL,
+    bound DOUBLE PRECISION, present DOUBLE PRECISION, target DOUBLE PRECISION,
+    expected DOUBLE PRECISION NOT NULL, low DOUBLE PRECISION, high DOUBLE PRECISION,
+    verdict TEXT, actual DOUBLE PRECISION, error DOUBLE PRECISION, judged DOUBLE PRECISION,
+    PRIMARY KEY (shard, id)
+);
+CREATE INDEX forecast_by_time ON forecast (shard, said);
+CREATE INDEX forecast_by_due ON forecast (shard, verdict, low)
+"""
+
+MIGRATIONS = (_FIRST, _ROLLUPS, _ALERTS, _BASELINES, _FORECASTS)
 """What makes version 1, 2, … of the version before. A text that was released is never changed."""
 NEWEST = len(MIGRATIONS)
 

@@ -13,6 +13,7 @@ from monitoring.store.cold_rows import (
     AlertRow,
     BaselineRow,
     Catalogued,
+    ForecastRow,
     Rollup,
     ScenarioRun,
     Segment,
@@ -82,7 +83,20 @@ _BASELINE_VERSIONS = "SELECT version, fitted FROM baseline WHERE shard = $1 AND 
 _NEWEST_BASELINE = "SELECT version, fitted FROM baseline WHERE shard = $1 ORDER BY version DESC LIMIT 1"
 _THIN_BASELINES = "DELETE FROM baseline WHERE shard = $1 AND fitted < $2 AND version % $3 <> 0"
 _DROP_BASELINES = "DELETE FROM baseline WHERE shard = $1 AND fitted < $2"
-_TABLES = ("seg", "series", "fact", "alert_history", "baseline")
+_FORECAST_COLUMNS = ", ".join(ForecastRow._fields)
+_PUT_FORECAST = f"""INSERT INTO forecast (shard, {_FORECAST_COLUMNS})
+    VALUES ({", ".join(f"${number}" for number in range(1, len(ForecastRow._fields) + 2))})
+    ON CONFLICT (shard, id) DO NOTHING"""
+_FORECASTS = f"""SELECT {_FORECAST_COLUMNS} FROM forecast WHERE shard = $1 AND said >= $2 AND said <= $3
+    ORDER BY said DESC, id LIMIT $4"""
+_OPEN_FORECASTS = f"""SELECT {_FORECAST_COLUMNS} FROM forecast WHERE shard = $1 AND verdict IS NULL
+    AND (low <= $2 OR due <= $2) AND (target IS NULL OR target <= $2) ORDER BY due, id LIMIT $3"""
+_JUDGE = """UPDATE forecast SET verdict = $3, actual = $4, error = $5, judged = $6
+    WHERE shard = $1 AND id = $2 AND verdict IS NULL"""
+_VERDICTS = """SELECT concept, kind, verdict, count(*) FROM forecast WHERE shard = $1 AND verdict IS NOT NULL
+    GROUP BY concept, kind, verdict ORDER BY concept, kind, verdict"""
+_DROP_FORECASTS_BEFORE = "DELETE FROM forecast WHERE shard = $1 AND said < $2"
+_TABLES = ("seg", "series", "fact", "alert_history", "baseline", "forecast")
 """Those with a shard."""
 _COUNTS = "SELECT count(*), min(hour), max(hour) FROM seg WHERE shard = $1"
 
@@ -302,6 +316,34 @@ class ColdStore(ABC):
         """Before `some`, keep one version in `every`; before `none`, keep none (Unix seconds)."""
         thin = Change(_THIN_BASELINES, [(self.shard, some, every)])
         await self._change(thin, Change(_DROP_BASELINES, [(self.shard, none)]))
+
+    # -- forecasts
+
+    async def put_forecasts(self, rows: Sequence[ForecastRow]) -> int:
+        """Keep what was said, each once; returns how many were new."""
+        return (await self._change(Change(_PUT_FORECAST, [(self.shard, *row) for row in rows])))[0] if rows else 0
+
+    async def forecasts(self, start: float, end: float, limit: int) -> list[ForecastRow]:
+        """What was said from `start` to `end`, newest first."""
+        return [ForecastRow(*row) for row in await self._fetch(_FORECASTS, self.shard, start, end, limit)]
+
+    async def open_forecasts(self, now: float, limit: int) -> list[ForecastRow]:
+        """Those whose time has come and that have no verdict, soonest due first."""
+        return [ForecastRow(*row) for row in await self._fetch(_OPEN_FORECASTS, self.shard, now, limit)]
+
+    async def judge_forecasts(self, rows: Sequence[ForecastRow]) -> None:
+        """Keep the verdicts of rows; one that has a verdict keeps it."""
+        given = [(self.shard, row.id, row.verdict, row.actual, row.error, row.judged) for row in rows]
+        if given:
+            await self._change(Change(_JUDGE, given))
+
+    async def verdicts(self) -> list[tuple[str, str, str, int]]:
+        """(concept, kind, verdict, how many)."""
+        return [(row[0], row[1], row[2], row[3]) for row in await self._fetch(_VERDICTS, self.shard)]
+
+    async def drop_forecasts_before(self, time: float) -> int:
+        """Remove what was said earlier; returns how many rows."""
+        return (await self._change(Change(_DROP_FORECASTS_BEFORE, [(self.shard, time)])))[0]
 
     async def status(self) -> dict[str, Any]:
         """Kind, place, bytes, rows, oldest and newest hour; raises like the others when there is no answer."""

@@ -16,6 +16,7 @@ from assistant.wording.report_sections import document
 from monitoring.briefing import DAY_S, Sources, gather, last_incident, reader
 from monitoring.briefing_facts import Asked, Facts, ReportKind
 from monitoring.errors import BadQuery
+from monitoring.forecasts import said_coming
 from monitoring.windows import moment
 from web.envelope import success
 from web.parts import Parts, parts
@@ -45,6 +46,7 @@ async def report(
     p = parts(request)
     zone = _zone(timezone, p.zone)
     facts = await _facts(p, kind, start, end, now, server or [])
+    p.forecasts.note(said_coming(one, facts.asked.end) for one in facts.coming)
     told = document(facts, Voice(lang, zone, facts.asked.now, p.queries.catalog))
     if format == "json":
         shown = {**asdict(replace(facts, evidence=[])), "document": asdict(told)}
