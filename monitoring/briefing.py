@@ -64,7 +64,8 @@ async def gather(asked: Asked, sources: Sources, *, whole: bool = True) -> Facts
             await _drawn_incident(facts, sources)
     elif asked.kind == "capacity":
         await _sizes(facts, sources)
-        await _coming(facts, sources, 30 * DAY_S)
+        if whole:
+            await _coming(facts, sources, 30 * DAY_S)
     else:
         await _state(facts, sources)
         await _fired(facts, sources)

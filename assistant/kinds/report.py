@@ -54,6 +54,9 @@ async def capacity(query: Query, desk: Desk) -> Draft:
     """Servers that are too big or too small; where none is, those nearest to it."""
     asked = _asked("capacity", query, desk)
     facts = await gather(asked, Sources(desk.call, desk.inventory, desk.catalog), whole=False)
+    if not facts.sizes:
+        return _drafted(facts, query, desk)
+    count = len(facts.sizes)
     wanted = {"big"} if BIG.search(query.text) else {"small"} if SMALL.search(query.text) else {"big", "small"}
     group = set(desk.inventory.of_type(query.group)) if query.group else None
     facts.sizes = [one for one in facts.sizes if group is None or one.server in group]
@@ -61,7 +64,7 @@ async def capacity(query: Query, desk: Desk) -> Draft:
         facts.sizes = [one for one in facts.sizes if one.verdict != "small" or {*one.because} & {*query.concepts}]
     if not any(one.verdict in wanted for one in facts.sizes):
         nearest = await values.rank(query.but(descending="big" not in wanted), desk)
-        text = words.none_sized(wanted, len(facts.sizes), _voice(query, desk))
+        text = words.none_sized(wanted, count, _voice(query, desk))
         return replace(nearest, text=f"{text}\n{nearest.text}", report=_link(asked, query, desk))
     facts.sizes = [one for one in facts.sizes if one.verdict in wanted]
     return _drafted(facts, query, desk)

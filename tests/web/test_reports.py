@@ -102,6 +102,14 @@ async def test_capacity_says_what_is_too_small_and_what_too_big_with_its_use(fle
     assert "자원이 부족한 서버: bravo-01" in small["response"]
 
 
+async def test_without_enough_history_nothing_is_said_about_sizes(make_product: Any, tmp_path: Path) -> None:
+    async with make_product(tmp_path / "data", retention="36500d") as product:
+        values = [(product.now - 60 * k, 95.0) for k in range(60, -1, -1)]
+        await product.write([({"__name__": "server_cpu_usage", "server_id": "new-01"}, values)])
+        answer = await product.ask("which servers are too small?")
+        assert answer["response"].startswith("There is too little history to judge sizes")
+
+
 @pytest.mark.parametrize(
     ("question", "kind"),
     [

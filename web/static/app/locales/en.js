@@ -112,6 +112,7 @@ export default {
   'ask.hello': 'Every answer is computed from your own monitoring data and comes with the query that proves it.',
   'ask.new': '↓ New',
   'ask.suggestions': 'Suggested questions',
+  'ask.report': 'The whole report',
   'starter.why': 'What is wrong with {server}?',
   'starter.top': 'Which servers have the highest CPU?',
   'starter.disk': 'Which disk will be full first?',

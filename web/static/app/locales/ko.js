@@ -112,6 +112,7 @@ export default {
   'ask.hello': '모든 답변은 수집된 모니터링 데이터로 계산하며, 근거가 되는 쿼리를 함께 보여 줍니다.',
   'ask.new': '↓ 새 답변',
   'ask.suggestions': '추천 질문',
+  'ask.report': '전체 보고서',
   'starter.why': '{server} 서버에 무슨 문제가 있어?',
   'starter.top': 'CPU 사용률이 가장 높은 서버는?',
   'starter.disk': '디스크가 가장 먼저 차는 서버는?',

@@ -20,6 +20,7 @@ export function Turn({ turn }) {
       ${turn.answer && html`<${Badges} answer=${turn.answer} />`}
       ${turn.phase === 'stopped' && html`<p class="badges"><span class="badge">${t('ask.stopped')}</span></p>`}
       ${turn.phase === 'failed' && html`<${Failed} turn=${turn} />`}
+      ${turn.answer?.report && html`<p><a class="link" href=${turn.answer.report.url} target="_blank" rel="noopener">${t('ask.report')}</a></p>`}
       ${turn.answer?.suggestions?.length > 0 && html`<${Suggestions} questions=${turn.answer.suggestions} />`}
     </article>`;
 }
