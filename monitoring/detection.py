@@ -97,6 +97,10 @@ class DetectionLoop:
         """`baselines` says which version is the newest."""
         self._queries, self._record, self._baselines = queries, record, baselines
         self._clock, self._append, self._interval_s = clock, append, interval_s
+        self.series = 0
+        """How many series were judged last."""
+        self.judged_s = 0.0
+        """How long that took, without reading and writing."""
         self._watch: Watch | None = None
         self._at = -np.inf
 
@@ -117,8 +121,9 @@ class DetectionLoop:
             return 0
         watch = await self._watched(now)
         values = await self._values(watch, now)
+        started = time.perf_counter()
         scores = await asyncio.to_thread(watch.step, values, now)
-        self._at = now
+        self.judged_s, self.series, self._at = time.perf_counter() - started, len(watch.rows), now
         told = np.flatnonzero(~np.isnan(scores))
         if len(told):
             times = np.full(len(told), round(now * 1000), dtype=np.int64)

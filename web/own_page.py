@@ -10,6 +10,8 @@ from typing import Any
 from assistant.engine import answers_total
 from assistant.ways import fallbacks_total
 from monitoring.alerts_loop import events_total, rounds_total
+from monitoring.baselines_loop import fits_total
+from monitoring.detection import ticks_total
 from monitoring.notify_send import notifications_total
 from monitoring.remote_http import requests_total as remote_requests
 from monitoring.windows import rfc3339
@@ -29,6 +31,7 @@ def families(p: Parts) -> Iterator[Family]:
     yield from _requests(p.performance)
     yield from _store(p)
     yield from _remote(p)
+    yield from _detection(p)
     yield from _alerts(p)
     yield from _caches(p)
     yield from _process(p)
@@ -75,6 +78,19 @@ def _remote(p: Parts) -> Iterator[Family]:
         name = "openmanager_prometheus_requests_total"
         rows = [(series(name, outcome=outcome), n) for outcome, n in sorted(remote_requests.items())]
         yield Family(name, "counter", "Requests to the server of --prometheus, by outcome.", rows)
+
+
+def _detection(p: Parts) -> Iterator[Family]:
+    """What is learnt and scored, where this process does it."""
+    for name, help_text, counts in (
+        ("openmanager_baseline_fits_total", "Times that was learnt what is normal, by outcome.", fits_total),
+        ("openmanager_detection_ticks_total", "Rounds of scores, by outcome.", ticks_total),
+    ):
+        yield Family(name, "counter", help_text, [(series(name, outcome=one), n) for one, n in sorted(counts.items())])
+    if p.collector is not None and p.collector.leading:
+        loop = p.collector.detection
+        yield _one("openmanager_detection_series", "gauge", "Series that the last round scored.", loop.series)
+        yield _one("openmanager_detection_seconds", "gauge", "How long their scoring took.", loop.judged_s)
 
 
 def _alerts(p: Parts) -> Iterator[Family]:
