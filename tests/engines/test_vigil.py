@@ -18,7 +18,7 @@ def test_a_single_outlier_is_none() -> None:
 
 
 def test_what_the_series_did_before_must_be_further_outside() -> None:
-    before = ([50.0] * 80 + [66.0] * 20) * 5 + [50.0] * 40
+    before = ([50.0] * 80 + [66.0] * 20) * 5 + [50.0] * 80
     vigil = Vigil(1)
     for value in before:
         step(vigil, value)
