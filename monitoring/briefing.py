@@ -224,7 +224,7 @@ async def _sizes(facts: Facts, sources: Sources) -> None:
         try:
             for name, query in size_queries(sources.catalog, sources.inventory, asked.servers, days).items():
                 result = await sources.read("query_metric", metric=query, at=asked.end)
-                note(facts, result)
+                facts.size_notes[name] = tuple(note(facts, result))
                 found[name] = rows(result)
             break
         except QueryTooExpensive:

@@ -180,10 +180,19 @@ class Facts:
     unsure: int = 0
     """Series with too little history for a forecast"""
     sizes: list[Size] = field(default_factory=list)
+    size_notes: dict[str, Notes] = field(default_factory=dict)
+    """Name of a reading (`cpu_p95`, `disk` …) → its query"""
     courses: list[Course] = field(default_factory=list)
     proofs: list[Proof] = field(default_factory=list)
     evidence: list[dict[str, Any]] = field(default_factory=list, repr=False)
     """The tools' results, to be cited whole"""
+
+    def sized(self, one: Size) -> Notes:
+        """The queries of the figures that a verdict about size stands on."""
+        names = {"cpu": ("cpu_p95", "cpu_max", "measured"), "memory": ("memory_p95", "measured"), "disk": ("disk",)}
+        wanted = [name for concept in one.because for name in names[concept]]
+        wanted += ["cores"] if one.enough_cores is not None else []
+        return tuple(dict.fromkeys(k for name in wanted for k in self.size_notes.get(name, ())))
 
     def noted(self, *concepts: str) -> Notes:
         """The queries that the state of some concepts was read by; of the usual ones where none is named."""

@@ -148,10 +148,10 @@ def _capacity(facts: Facts, voice: Voice) -> list[Line]:
     lines = []
     if small:
         names = listing([one.server for one in small], voice.language)
-        lines.append(Line(voice.say(f"Too small: {names}.", f"자원이 부족한 서버: {names}.")))
+        lines.append(Line(voice.say(f"Too small: {names}.", f"자원이 부족한 서버: {names}."), facts.sized(small[0])))
     if big:
         names = listing([one.server for one in big], voice.language)
-        lines.append(Line(voice.say(f"Too big: {names}.", f"자원이 남는 서버: {names}.")))
+        lines.append(Line(voice.say(f"Too big: {names}.", f"자원이 남는 서버: {names}."), facts.sized(big[0])))
     return lines
 
 

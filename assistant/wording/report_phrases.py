@@ -181,7 +181,9 @@ def size(one: Size, voice: Voice) -> str:
         parts.append(
             voice.say(f"disk{where} {voice.percent(one.disk)} now", f"디스크{where} 현재 {voice.percent(one.disk)}")
         )
-    text = f"{one.server} ({one.type}): {'; '.join(parts)}" + voice.say(f", over {over}", f" ({over} 기준)")
+    text = f"{one.server} ({one.type}): {'; '.join(parts)}" + (
+        "" if one.because == ("disk",) else voice.say(f", over {over}", f" ({over} 기준)")
+    )
     if one.enough_cores is not None and one.cores is not None:
         n = one.enough_cores
         text += voice.say(

@@ -267,7 +267,7 @@ def _sizes(facts: Facts, voice: Voice, *, short: bool) -> tuple[Block, ...]:
     if short:
         found = [one for one in facts.sizes if one.verdict != "fits"]
         lines = tuple(
-            Line(f"{_verdict(one, voice)}: {phrases.size(one, voice)}", _size_notes(facts)) for one in found[:MOST_ROWS]
+            Line(f"{_verdict(one, voice)}: {phrases.size(one, voice)}", facts.sized(one)) for one in found[:MOST_ROWS]
         )
         return (Bullets(lines),) if lines else ()
     head = voice.say(
@@ -286,12 +286,17 @@ def _sizes(facts: Facts, voice: Voice, *, short: bool) -> tuple[Block, ...]:
                 "–" if one.cores is None else f"{one.cores:.0f}",
                 _verdict(one, voice),
             ),
-            _size_notes(facts),
+            (),
             "warning" if one.verdict == "small" else "",
         )
         for one in facts.sizes
     )
-    return (Table(tuple(head.split("|")), rows[:200]),) if rows else ()
+    over = voice.say(
+        "95th percentiles and maxima over up to seven days, disks now:",
+        "최대 7일간의 95 백분위수와 최댓값, 디스크는 현재 값:",
+    )
+    notes = tuple(k for places in facts.size_notes.values() for k in places)
+    return (Line(over, notes), Table(tuple(head.split("|")), rows[:200])) if rows else ()
 
 
 def _verdict(one: Size, voice: Voice) -> str:
@@ -300,11 +305,6 @@ def _verdict(one: Size, voice: Voice) -> str:
         "big": voice.say("too big", "남음"),
         "fits": voice.say("fits", "적정"),
     }[one.verdict]
-
-
-def _size_notes(facts: Facts) -> tuple[int, ...]:
-    """The readings over days; they are the same for all servers."""
-    return tuple(k for k, proof in enumerate(facts.proofs) if "_over_time" in proof.query and "0.95" in proof.query)
 
 
 def _judged_by(voice: Voice) -> Line:
