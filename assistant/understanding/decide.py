@@ -40,7 +40,8 @@ CUES: dict[str, re.Pattern[str]] = {
         "fleet": r"\bservers?\b|\bhosts?\b|\bfleet\b|\bmachines?\b|\bsystems?\b|infra|\bnodes?\b|\bbox(?:es)?\b|\bvms?\b|\beverything\b|서버|장비|시스템|인프라|전체|모두|노드|호스트",
         "inventory": r"(?:list|show|what|which|all).{0,20}(?:servers|hosts|machines)|서버 ?(?:목록|리스트|종류|이름)",
         "high": r"\bhigh\b|\bhot\b|overload|\bheavy\b|\bslow\b|\bfull\b|\btoo much\b|많은|높은|과부하|느린|부족|꽉|뜨거운|바쁜|심한",
-        "busiest": r"busiest|busy|most loaded|바쁜|부하가",
+        "hot": r"\bhot\b|뜨거운|뜨겁|핫한",
+        "busiest": r"busiest|hottest|busy|most loaded|바쁜|부하가",
         "idle": r"\bidle\b|least busy|quietest|한가|노는|놀고",
     }.items()
 }
@@ -194,6 +195,9 @@ def _readings(slots: Slots, said: set[str]) -> list[tuple[Kind, float, bool]]:
         ("aggregate", 0.88, statistic in ("avg", "sum", "median") and concepts and not single),
         ("filter", 0.85, "high" in said and concepts and not servers and "which" in said),
         ("rank", 0.7, "high" in said and concepts and not servers),
+        ("rank", 0.85, "hot" in said and order and not servers),
+        ("filter", 0.85, "hot" in said and not servers and not slots.status and bool(said & {"fleet", "which"})),
+        ("value", 0.85, "hot" in said and bool(servers)),
         ("value", 0.92, concepts),
         ("detail", 0.9, bool(servers)),
         ("filter", 0.85, bool(slots.status) and "which" in said | _has(slots)),
@@ -243,7 +247,8 @@ def _by_scores(slots: Slots, said: set[str], scores: Sequence[tuple[str, float]]
 
 
 def _concepts(kind: Kind, slots: Slots, said: set[str]) -> tuple[str, ...]:
-    if slots.concepts or kind not in ("rank", "capacity", "history", "trend"):
+    hot = "hot" in said and kind in ("filter", "value")
+    if slots.concepts or not (hot or kind in ("rank", "capacity", "history", "trend")):
         return slots.concepts
     return ("cpu",)
 

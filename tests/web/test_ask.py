@@ -219,3 +219,14 @@ async def test_a_stream_ends_with_the_answer_that_its_deltas_spell(fleet: Any) -
     assert list(dict.fromkeys(names)) == ["step", "evidence", "chart", "delta", "done"]
     spelled = "".join(json.loads(data)["text"] for name, data in events if name == "delta")
     assert spelled == plain["response"]
+
+
+@pytest.mark.parametrize(
+    ("english", "korean"), [("which servers are hot?", "뜨거운 서버 있어?"), ("hottest server?", "제일 뜨거운 서버는?")]
+)
+async def test_hot_is_about_the_cpu(fleet: Any, english: str, korean: str) -> None:
+    for text in (english, korean):
+        answer = await fleet.ask(text)
+        assert answer["entities"]["concepts"] == ["cpu"]
+        assert "bravo-01" in answer["response"]
+        assert "alpha-01" not in answer["response"].split(".")[0]
