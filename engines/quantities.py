@@ -176,16 +176,23 @@ _TIME_UNITS = frozenset(
 _NOT_COUNTED = r"(?!\s*(?:o'?clock|[ap]\.?m\b|시(?!간)|월|년|번|hours? ago|days? ago|minutes? ago))"
 
 
+_BEGIN = r"(?:(?<![a-z])(?=[a-z])|(?<![<>=!])(?=[<>=!≤≥]))"
+_BEFORE = [
+    (words, op, re.compile(rf"{_BEGIN}(?:{words})(?![a-z=])\s*(?:the\s+|of\s+|about\s+)?{_UNITED}{_NOT_COUNTED}"))
+    for words, op in _OPS_BEFORE
+]
+_AFTER = [(op, re.compile(rf"{_UNITED}(?:{words})")) for words, op in _OPS_AFTER]
+
+
 def _thresholds(text: str) -> Iterator[Threshold]:
     """Bounds in order; a range gives two."""
     found: list[Threshold] = []
     for match in _BETWEEN.finditer(text):
         found += _range(match)
-    for words, op in _OPS_BEFORE:
-        pattern = rf"(?:(?<![a-z])(?=[a-z])|(?<![<>=!])(?=[<>=!≤≥]))(?:{words})(?![a-z=])\s*(?:the\s+|of\s+|about\s+)?{_UNITED}{_NOT_COUNTED}"
-        found += [_bound(match, op) for match in re.finditer(pattern, text) if not _timelike(match, words)]
-    for words, op in _OPS_AFTER:
-        found += [_bound(match, op) for match in re.finditer(rf"{_UNITED}(?:{words})", text)]
+    for words, op, pattern in _BEFORE:
+        found += [_bound(match, op) for match in pattern.finditer(text) if not _timelike(match, words)]
+    for op, pattern in _AFTER:
+        found += [_bound(match, op) for match in pattern.finditer(text)]
     kept: list[Threshold] = []
     for bound in sorted(found, key=lambda b: (b.i, -b.j)):
         if not _inside(bound.i, bound.j, [(k.i, k.j) for k in kept if (k.i, k.j) != (bound.i, bound.j)]):

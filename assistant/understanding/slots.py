@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from rapidfuzz import fuzz, process
 
@@ -70,19 +71,20 @@ class Vocabulary:
         pairs = {word: name for name, c in catalog.concepts.items() for words in c.words.values() for word in words}
         del pairs["up"]  # "how many are up" asks for a status
         self.concepts = pairs
-        self._latin = sorted((w for w in pairs if w.isascii()), key=len, reverse=True)
-        self._hangul = sorted((w for w in pairs if not w.isascii()), key=len, reverse=True)
-        self._single = [w for w in self._latin if " " not in w and len(w) >= 5]
+        latin = sorted((w for w in pairs if w.isascii()), key=len, reverse=True)
+        hangul = sorted((w for w in pairs if not w.isascii()), key=len, reverse=True)
+        # Compiled here: they are more than `re` remembers, and 100 ms to compile anew.
+        self._patterns = [(word, re.compile(_word_pattern(word))) for word in (*latin, *hangul)]
+        self._single = [w for w in latin if " " not in w and len(w) >= 5]
 
     def find(self, text: str) -> tuple[tuple[str, ...], str]:
         """Concept names in the order of the text, and the text with their words blanked."""
         found: list[tuple[int, str, str]] = []
-        for word in (*self._latin, *self._hangul):
-            pattern = rf"(?<![a-z0-9_]){re.escape(word)}(?:'?s)?(?![a-z0-9_])" if word.isascii() else re.escape(word)
-            if word == "용량":
-                pattern = "(?<!사)용량"  # not within 사용량
-            found += [(match.start(), self.concepts[word], word) for match in re.finditer(pattern, text)]
-            text = re.sub(pattern, lambda m: " " * len(m[0]), text)
+        for word, pattern in self._patterns:
+            here = [(match.start(), self.concepts[word], word) for match in pattern.finditer(text)]
+            if here:
+                found += here
+                text = pattern.sub(lambda m: " " * len(m[0]), text)
         for match in re.finditer(r"[a-z]{4,}", text):
             near = process.extractOne(match[0], self._single, scorer=fuzz.ratio, score_cutoff=FUZZY_CUT)
             if near and match[0] not in _COMMON and abs(len(near[0]) - len(match[0])) <= 1:
@@ -98,6 +100,12 @@ class Vocabulary:
         if "latency" in names and "errors" in names and any(w in ("slow", "느린", "느려") for _, _, w in found):
             names.remove("latency")
         return tuple(names)
+
+
+def _word_pattern(word: str) -> str:
+    if word == "용량":
+        return "(?<!사)용량"  # not within 사용량
+    return rf"(?<![a-z0-9_]){re.escape(word)}(?:'?s)?(?![a-z0-9_])" if word.isascii() else re.escape(word)
 
 
 def read_slots(question: Question, inventory: Inventory, names: ServerIndex, vocabulary: Vocabulary) -> Slots:
@@ -152,16 +160,21 @@ def _group(text: str, inventory: Inventory, catalog: Catalog, *, suffixed: bool)
 
 
 def _group_match(word: str, text: str, *, suffixed: bool, alone: bool) -> re.Match[str] | None:
+    if not suffixed and not alone:
+        return None
+    return _group_pattern(word, suffixed).search(text)
+
+
+@lru_cache(maxsize=4_096)
+def _group_pattern(word: str, suffixed: bool) -> re.Pattern[str]:
     escaped = re.escape(word)
     if suffixed:
-        return re.search(
-            rf"(?<![a-z0-9가-힣]){escaped}[ -]?(?:{SERVERISH}(?![a-z])|서버(?:들)?|노드|장비|쪽|계층|티어)", text
+        return re.compile(
+            rf"(?<![a-z0-9가-힣]){escaped}[ -]?(?:{SERVERISH}(?![a-z])|서버(?:들)?|노드|장비|쪽|계층|티어)"
         )
-    if not alone:
-        return None
     if word.isascii():
-        return re.search(rf"(?<![a-z0-9_/]){escaped}s?(?![a-z0-9_/])", text)
-    return re.search(rf"(?<![a-z0-9가-힣]){escaped}(?=$|[\s,.?!은는이가을를의만도]|랑|하고|에서)", text)
+        return re.compile(rf"(?<![a-z0-9_/]){escaped}s?(?![a-z0-9_/])")
+    return re.compile(rf"(?<![a-z0-9가-힣]){escaped}(?=$|[\s,.?!은는이가을를의만도]|랑|하고|에서)")
 
 
 def _part_word(text: str, inventory: Inventory) -> str | None:
