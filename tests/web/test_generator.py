@@ -192,6 +192,9 @@ async def test_a_busy_machine_is_asked_more_seldom_and_the_interval_in_force_is_
             found = (await product.client.get("/api/servers")).json()["data"]["environment"]
             assert (found["interval_s"], found["current_interval_s"]) == (15.0, interval_s)
         watches = product.app.state.parts.collector.scrape
+        async with asyncio.timeout(5):  # until the targets are taken up
+            while not watches._watches:
+                await asyncio.sleep(0.02)
         assert {watches._interval_s(one) for one in watches._watches.values()} == {12.0}
 
 
