@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from engines.baseline import MAD_TO_SIGMA, Floats
+from engines.calls import adjacent, reached
 
 MIN_PAST = 20
 FLOOR = 0.05
@@ -47,13 +48,14 @@ def oddness(values: Floats, onset: int, worse: Floats) -> Floats:
 
 def blame(odd: Mapping[str, float], calls: Iterable[tuple[str, str]], symptom: str) -> dict[str, float]:
     """The nodes by blame, most first. `odd` by node (see `oddness`); `calls`: (caller, callee); `symptom`: a node."""
-    callees, callers = _adjacent(calls), _adjacent((callee, caller) for caller, callee in calls)
+    calls = list(calls)
+    callees, callers = adjacent(calls), adjacent((callee, caller) for caller, callee in calls)
     most = max(odd.values(), default=0.0) or 1.0
     share = {node: value / most for node, value in odd.items()}
-    near = _reached(symptom, callees) | {symptom}
+    near = reached(symptom, callees) | {symptom}
     found = {}
     for node, own in share.items():
-        excuse = max((share.get(other, 0.0) for other in _reached(node, callees) - {node}), default=0.0)
+        excuse = max((share.get(other, 0.0) for other in reached(node, callees)), default=0.0)
         explained = sum(share.get(other, 0.0) for other in callers.get(node, ()))
         found[node] = own * (1 - EXCUSE * excuse) * (1 + EXPLAINS * explained) * (1.0 if node in near else BEYOND)
     return dict(sorted(found.items(), key=lambda one: (-one[1], one[0])))
@@ -86,21 +88,3 @@ def _quantile(values: Floats, q: float) -> Floats:
     count = np.sum(np.isfinite(values), axis=0)
     row = np.maximum(count - 1, 0) * q
     return np.asarray(ordered[row.astype(np.intp), np.arange(values.shape[1])], dtype=np.float64)
-
-
-def _adjacent(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    for one, other in pairs:
-        found.setdefault(one, set()).add(other)
-    return found
-
-
-def _reached(start: str, edges: Mapping[str, set[str]]) -> set[str]:
-    """All nodes that can be walked to from `start`."""
-    seen: set[str] = set()
-    todo = [start]
-    while todo:
-        for node in edges.get(todo.pop(), set()) - seen:
-            seen.add(node)
-            todo.append(node)
-    return seen

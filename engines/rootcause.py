@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engines.baseline import Floats
+from engines.calls import closure
 from engines.changepoint import Change
 
 BEFORE_S = 3600.0
@@ -65,8 +66,8 @@ def rank_causes(
     on; more work gains by what is called and loses by a caller that had more work as well. With `symptom` (a server),
     what neither depends on it nor is depended on counts little.
     """
-    below = _upstream(edges or ())
-    above = _upstream((callee, caller) for caller, callee in edges or ())
+    pairs = list(edges or ())
+    below, above = closure(pairs), closure((callee, caller) for caller, callee in pairs)
     near = [one for one in candidates if -AFTER_S <= symptom_onset - one.change.time <= BEFORE_S]
     if not near:
         return []
@@ -118,24 +119,6 @@ def _timeliness(lead: Floats, size: Floats) -> Floats:
     return np.asarray(
         1 / (1 + behind / 300.0) / (1 + ahead / 300.0) * np.where(lead < -NEAR_S, 0.25, 1.0), dtype=np.float64
     )
-
-
-def _upstream(edges: Iterable[Edge]) -> dict[str, set[str]]:
-    """Everything each server depends on, directly or through others."""
-    direct: dict[str, set[str]] = {}
-    for dependent, on in edges:
-        direct.setdefault(dependent, set()).add(on)
-    closed: dict[str, set[str]] = {}
-    for server in direct:
-        seen: set[str] = set()
-        todo = list(direct[server])
-        while todo:
-            one = todo.pop()
-            if one not in seen:
-                seen.add(one)
-                todo += direct.get(one, ())
-        closed[server] = seen - {server}
-    return closed
 
 
 def _reason(first: bool, largest: bool, upstream: bool) -> str:
