@@ -4,9 +4,9 @@
 
 Plays each kind of failure on a fleet of 20 servers with three days of history (working days) and daily habits, at
 servers, moments and strengths drawn from seeds that no constant was chosen on, and asks what the product asks: which
-series left their habit, and in which order. Half of the questions come from a victim ("why is latency of web-02 up?"),
-the others from whoever sees the whole fleet. False alarms: what would be called unusual, asked once an hour over quiet
-days.
+series left their habit, and which of them `monitoring.causes` blames, once as a report does for the whole fleet, and
+once as the chat does for a victim ("why is latency of web-02 up?"). False alarms: what would be called unusual, asked
+once an hour over quiet days.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from assistant.kinds.insight import candidate
-from engines.rootcause import Cause, rank_causes
+from assistant.kinds.insight import moved
+from engines.rootcause import Cause
 from monitoring import catalog as catalogue
 from monitoring.analysis import HABIT_S, WATCHED, Track, departures
+from monitoring.causes import likeliest
 from monitoring.simulator.kinds import KINDS
 from monitoring.simulator.scenarios import Incident
 from monitoring.simulator.shapes import EPOCH
@@ -37,6 +38,8 @@ FIRST_SEED = 10_000
 """Constants were chosen on seeds below this one."""
 COLUMNS = ("server", "concept", "part", "start", "end", "value", "expected", "direction", "score", "low", "high")
 SYMPTOMS = ("latency", "errors")
+MOST = 100
+"""Rows that chat and report ask for."""
 CATALOG = catalogue.load()
 
 
@@ -93,16 +96,15 @@ def incident(kind: str, seed: int, size: int, show: bool) -> list[tuple[str, Out
     truth = fleet.incidents[0]
     start = max(truth.start - HOUR, now - 6 * HOUR) if now - truth.start > 6 * HOUR else truth.start - HOUR / 2
     rows = unusual(fleet, start, now)
-    asked = [("fleet", rows)]
+    shown = [moved(row) for row in rows]
+    asked = [("fleet", shown, shown)]
     if hit := [e for e in truth.events if e.server not in servers(truth) and e.concept in SYMPTOMS]:
         victim = hit[seed % len(hit)]
-        asked.append(("victim", [r for r in rows if (r["server"], r["concept"]) != (victim.server, victim.concept)]))
+        felt = [one for one in shown if one[:2] == (victim.server, victim.concept)]
+        asked.append(("victim", [one for one in shown if one not in felt], felt))
     outcomes = []
-    for who, others in asked:
-        shown = [r for r in rows if who == "victim" and (r["server"], r["concept"]) == (victim.server, victim.concept)]
-        onset = moment(max(shown or rows, key=lambda row: row["score"])["start"]) if rows else now
-        symptom = victim.server if who == "victim" else None
-        ranked = rank_causes(onset, [candidate(row) for row in others], fleet.edges, symptom=symptom)
+    for who, others, felt in asked:
+        ranked = likeliest(others, felt, fleet.edges)  # nothing is named to a victim whose symptom is not seen
         outcome = judged(ranked, rows, truth, step_for(HABIT_S + now - start, 1500))
         if show and outcome.place:
             said = [(c.server, c.concept, round(c.lead_s), round(c.score, 2), c.reason) for c in ranked[:4]]
@@ -135,8 +137,8 @@ def unusual(fleet: Trace, start: float, now: float) -> list[dict[str, Any]]:
             downs += outage(server, fleet.times, column, start, now)
         elif concept in WATCHED:
             tracks.append(Track(server, concept, None, at, column[place]))
-    found = downs + [tuple(row) for row in departures(tracks, CATALOG, start, now)]
-    return [dict(zip(COLUMNS, row, strict=True)) for row in found]
+    found = downs + sorted(departures(tracks, CATALOG, start, now), key=lambda row: -float(row[8] or 0))
+    return [dict(zip(COLUMNS, row, strict=True)) for row in found[:MOST]]
 
 
 def outage(server: str, times: Any, up: Any, start: float, now: float) -> list[tuple[Any, ...]]:

@@ -10,10 +10,11 @@ from monitoring.briefing_cause import impact, suspects
 from monitoring.briefing_facts import Asked, Coming, Course, Departure, Facts, Fired, Notes, Proof
 from monitoring.briefing_sizes import size_queries, sizes
 from monitoring.catalog import Catalog
+from monitoring.causes import DEPENDS, EDGES
 from monitoring.errors import QueryTooExpensive
 from monitoring.expressions import expression
 from monitoring.fleet import CONCEPTS
-from monitoring.inventory import IDENTITY, Inventory
+from monitoring.inventory import Inventory
 from monitoring.queries import FleetQueries
 from monitoring.thresholds import GONE
 from monitoring.windows import moment
@@ -29,7 +30,6 @@ APART_S = 1_800.0
 SETTLED_S = 300.0
 """Up to this long ago is the present."""
 AHEAD_S = 7 * DAY_S
-DEPENDS = "server_depends_on"
 POINTS = 120
 MOST = 100
 
@@ -104,7 +104,7 @@ async def _incident(facts: Facts, sources: Sources) -> None:
     facts.impact = impact(facts.departures, facts.fired, facts.asked.end, sources.catalog)
     edges = None
     if DEPENDS in sources.inventory.metrics:
-        known = await sources.read("query_metric", metric=f"max by (on, {', '.join(IDENTITY)}) ({DEPENDS}) > 0")
+        known = await sources.read("query_metric", metric=EDGES)
         note(facts, known)
         edges = [(row["server"], row["on"]) for row in rows(known) if row.get("server")]
     facts.suspects = suspects(facts.departures, edges)

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from engines.changepoint import Change
-from engines.rootcause import Candidate, Cause, Edge, rank_causes
+from engines.rootcause import Cause, Edge
 from monitoring.briefing_facts import Departure, Fired, Impact, Notes, Suspect
 from monitoring.catalog import Catalog
+from monitoring.causes import Moved, likeliest
 
-SOURCES = {"cpu": 1.3, "memory": 1.3, "disk": 1.3, "network_in": 0.9, "network_out": 0.8, "requests": 0.7, "up": 2.0}
-"""How far a concept is a cause rather than a symptom; errors, latency and the rest count `OTHER`."""
-OTHER = 0.15
 SYMPTOMS = ("errors", "latency", "up")
 Place = tuple[str, str, str | None]
 """Server, concept, part"""
@@ -54,8 +51,8 @@ def suspects(departures: Sequence[Departure], edges: Sequence[Edge] | None) -> l
     if not departures:
         return []
     felt = [one for one in departures if one.concept in SYMPTOMS] or list(departures)
-    onset = min(one.since for one in felt)
-    ranked = rank_causes(onset, [_candidate(one) for one in departures], edges)
+    moved = [Moved(one.server, one.concept, one.since, one.value, one.expected, one.score) for one in departures]
+    ranked = likeliest(moved, moved, edges)
     by_place: dict[tuple[str, str], Departure] = {}
     for one in departures:
         by_place.setdefault((one.server, one.concept), one)
@@ -85,11 +82,6 @@ def _suspect(
     if edges is None:
         against.append("no_topology")
     return Suspect(departure, cause.score, cause.lead_s, reasons, tuple(against))
-
-
-def _candidate(one: Departure) -> Candidate:
-    change = Change(one.since, one.expected, one.value, one.score, "step", None)
-    return Candidate(one.server, one.concept, change, SOURCES.get(one.concept, OTHER))
 
 
 def _whole(place: Place, hits: Sequence[Hit], end: float, catalog: Catalog) -> Impact:

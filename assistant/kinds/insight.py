@@ -11,31 +11,15 @@ from assistant.kinds.history import arrays, bounds, lines, nothing_then
 from assistant.kinds.values import narrowed, targets
 from assistant.query import Draft, Query
 from assistant.wording import insight as words
-from engines.changepoint import Change, since
+from engines.changepoint import since
 from engines.correlation import correlate as together
-from engines.rootcause import Candidate, Edge, rank_causes
+from engines.rootcause import Edge
+from monitoring.causes import DEPENDS, EDGES, Moved, began, likeliest
 from monitoring.forecasts import SERIES, said_full, said_level
-from monitoring.inventory import IDENTITY
 from monitoring.store.cold_rows import ForecastRow
 from monitoring.windows import moment
 
 HOUR = 3600
-DEPENDS = "server_depends_on"
-"""The metric by which a server says whom it calls: the label `on` names the other."""
-FAULTS = {
-    "up": 2.0,
-    "cpu": 1.3,
-    "memory": 1.3,
-    "disk": 1.3,
-    "network_errors": 2.0,
-    "connections": 1.3,
-    "iowait": 1.0,
-    "queue": 0.8,
-    "errors": 0.4,
-}
-"""How far a concept is a cause rather than a symptom; latency and the rest count 0.15."""
-LOADS = {"requests": 1.0, "users": 0.8, "transactions": 0.6, "jobs": 0.6, "network_in": 0.5, "network_out": 0.5}
-"""Concepts of which more means more work, with the same weights; less of them is a symptom."""
 
 
 async def forecast(query: Query, desk: Desk) -> Draft:
@@ -177,27 +161,19 @@ async def cause(query: Query, desk: Desk) -> Draft:
     if not symptoms:
         text = words.no_symptom(query, (start, end), present, desk)
         return Draft(text, evidence=cite(result, *([present] if present else [])), mentioned=query.servers)
-    onset = min(moment(row["start"]) for row in symptoms)
-    others = [row for row in found if row not in symptoms]
-    known = await depends(desk)
-    ranked = rank_causes(onset, [candidate(row) for row in others], edges(known))
+    others, felt = [row for row in found if row not in symptoms], [moved(row) for row in symptoms]
+    known = await desk.ask(EDGES) if DEPENDS in desk.inventory.metrics else None
+    ranked = likeliest([moved(row) for row in others], felt, None if known is None else edges(known))
     causes = [(c, next(r for r in others if (r["server"], r["concept"]) == (c.server, c.concept))) for c in ranked[:3]]
-    text = words.cause(symptoms, causes, onset, query, desk, present)
+    text = words.cause(symptoms, causes, began(felt), query, desk, present)
     mentioned = _servers(symptoms[:3]) + tuple(c.server for c, _ in causes)
     cited = cite(result, *([present] if present else []), *([known] if known else []))
     return Draft(text, evidence=cited, mentioned=mentioned)
 
 
-async def depends(desk: Desk) -> dict[str, Any] | None:
-    """Who depends on whom, as servers say by `server_depends_on{on="…"}`; None where none does."""
-    if DEPENDS not in desk.inventory.metrics:
-        return None
-    return await desk.ask(f"max by (on, {', '.join(IDENTITY)}) ({DEPENDS}) > 0")
-
-
-def edges(known: dict[str, Any] | None) -> list[Edge] | None:
-    """The edges of `depends`, callers first."""
-    return None if known is None else [(row["server"], row["on"]) for row in rows(known) if row.get("server")]
+def edges(known: dict[str, Any]) -> list[Edge]:
+    """The edges that the query `EDGES` gives, callers first."""
+    return [(row["server"], row["on"]) for row in rows(known) if row.get("server")]
 
 
 async def correlate(query: Query, desk: Desk) -> Draft:
@@ -288,12 +264,9 @@ def _is_symptom(row: dict[str, Any], query: Query, desk: Desk) -> bool:
     return row["concept"] in query.concepts
 
 
-def candidate(row: dict[str, Any]) -> Candidate:
-    """An anomaly as a possible cause."""
-    change = Change(moment(row["start"]), row["expected"], row["value"], row["score"], "step", None)
-    load = row["direction"] == "high" and row["concept"] in LOADS
-    weight = LOADS[row["concept"]] if load else FAULTS.get(row["concept"], 0.15)
-    return Candidate(row["server"], row["concept"], change, weight, load)
+def moved(row: dict[str, Any]) -> Moved:
+    """A row of `find_anomalies` as one that may be a cause."""
+    return Moved(row["server"], row["concept"], moment(row["start"]), row["value"], row["expected"], row["score"])
 
 
 def _servers(found: list[dict[str, Any]]) -> tuple[str, ...]:
